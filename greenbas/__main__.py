@@ -1,0 +1,5 @@
+"""``python -m greenbas``."""
+
+from greenbas.cli import main
+
+main()

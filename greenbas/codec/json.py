@@ -1,0 +1,25 @@
+"""JSON as responses carry it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+__all__ = ["encode"]
+
+
+def encode(value: Any) -> bytes:
+    """The JSON text of a value, as UTF-8 bytes.
+
+    Dates, times, UUIDs, enums and dataclasses are written as orjson does; keys may be numbers, dates or enums.
+
+    Raises:
+        TypeError: a value has no JSON form; the message names its type.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # orjson stops at 64 bits; JSON does not. The standard library also words the error for everything else.
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,23 @@
+"""The socket event dispatcher: worker greenlets, timers, native threads, monkey patching, and the hub's watchdog."""
+
+from greenbas.dispatcher import threads
+from greenbas.dispatcher.greenlets import greenlet_name, spawn, yield_hub
+from greenbas.dispatcher.patching import is_patched, patch
+from greenbas.dispatcher.proxy import ThreadProxy, proxy
+from greenbas.dispatcher.timer import Timer
+from greenbas.dispatcher.watchdog import HubWatchdog
+from greenbas.dispatcher.workers import Workers
+
+__all__ = [
+    "HubWatchdog",
+    "ThreadProxy",
+    "Timer",
+    "Workers",
+    "greenlet_name",
+    "is_patched",
+    "patch",
+    "proxy",
+    "spawn",
+    "threads",
+    "yield_hub",
+]

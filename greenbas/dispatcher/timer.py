@@ -1,0 +1,147 @@
+"""Timers: a function called after some seconds, again and again while it says so."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any
+
+from gevent import get_hub
+
+from greenbas.dispatcher.greenlets import spawn
+from greenbas.errors import IncorrectUse
+
+__all__ = ["Timer"]
+
+_log = logging.getLogger("greenbas.timer")
+
+Tick = Callable[[], Any]
+
+
+class Timer:
+    """A timer that calls a function in a greenlet of its own (BAS ``ba.timer``).
+
+    The function may block. Returning True arms the timer again with the same interval; anything else ends it. A generator
+    function runs to its next ``yield`` at each tick: ``yield True`` waits for the next tick, ``yield False`` or the end
+    stops for good. A function that raises is dead: the error is logged, and later calls here raise it.
+
+    An active timer keeps itself alive. As a context manager it cancels itself at the end of the block.
+
+    Args:
+        function: called without arguments.
+    """
+
+    def __init__(self, function: Tick) -> None:
+        self._function = function
+        self._generator: Generator[Any, None, None] | None = None
+        self._exhausted = False
+        self._failure: BaseException | None = None
+        self._seconds = 0.0
+        self._watcher: Any = None
+        self._armings = 0  # counts set, reset and cancel, so that a tick that is running notices them
+
+    def __repr__(self) -> str:
+        state = f"every {self._seconds:g} s" if self.active else "inactive"
+        return f"<Timer {_name(self._function)} {state}>"
+
+    def __enter__(self) -> Timer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._failure is None:
+            self.cancel()
+
+    @property
+    def active(self) -> bool:
+        """Whether a tick is due."""
+        return self._watcher is not None
+
+    def set(self, seconds: float, immediately: bool = False) -> bool:
+        """Arm the timer; an active one is cancelled first (BAS ``timer:set``).
+
+        Args:
+            seconds: until the first tick, and between ticks.
+            immediately: call the function once now, and arm only if it asks for more.
+
+        Returns:
+            True, or False when the immediate call said that it is enough.
+
+        Raises:
+            IncorrectUse: the function raised before, or its generator has ended.
+            ValueError: `seconds` is negative.
+        """
+        self._check()
+        if seconds < 0:
+            raise ValueError(f"a timer cannot wait {seconds} seconds")
+        self._disarm()
+        self._seconds = seconds
+        if immediately:
+            arming = self._armings
+            if not self._call():
+                self._check(ended=False)
+                return False
+            if arming != self._armings:
+                return self.active  # the function itself set or cancelled the timer
+        self._arm()
+        return True
+
+    def reset(self, seconds: float) -> bool:
+        """Change the interval of an active timer, counted from now; False when it is inactive (BAS ``timer:reset``)."""
+        self._check()
+        return self.active and self.set(seconds)
+
+    def cancel(self) -> bool:
+        """Stop; True if the timer was active (BAS ``timer:cancel``)."""
+        self._check(ended=False)
+        was_active = self.active
+        self._disarm()
+        return was_active
+
+    def _arm(self) -> None:
+        self._armings += 1
+        self._watcher = get_hub().loop.timer(self._seconds)
+        self._watcher.start(self._due)
+
+    def _disarm(self) -> None:
+        self._armings += 1
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stop()
+            watcher.close()
+
+    def _due(self) -> None:
+        self._disarm()
+        spawn(self._tick, name=f"timer:{_name(self._function)}")
+
+    def _tick(self) -> None:
+        arming = self._armings
+        if self._call() and arming == self._armings:
+            self._arm()
+
+    def _call(self) -> bool:
+        try:
+            result = next(self._generator) if self._generator is not None else self._function()
+            if isinstance(result, Generator):
+                self._generator = result
+                result = next(result)
+        except StopIteration:
+            self._exhausted = True
+            return False
+        except Exception as error:
+            self._failure = error
+            _log.exception("timer %s failed and is dead", _name(self._function))
+            return False
+        if self._generator is not None and result is not True:
+            self._exhausted = True
+        return result is True
+
+    def _check(self, ended: bool = True) -> None:
+        if self._failure is not None:
+            raise IncorrectUse(f"Timer callback failed: {self._failure!r}") from self._failure
+        if ended and self._exhausted:
+            raise IncorrectUse("the timer's generator has ended: make a new timer")
+
+
+def _name(function: Tick) -> str:
+    return getattr(function, "__qualname__", repr(function))

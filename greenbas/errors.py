@@ -1,0 +1,298 @@
+"""Every exception of greenbas, with the BAS error code it stands for.
+
+::
+
+    BaseException
+    └─ Abort                              a handler said that it is done; never an error
+    Exception
+    └─ GreenbasError                      .code, the BAS error name
+       ├─ SettingError        (ValueError)        a setting that cannot be
+       ├─ StartError                              the server, an application or a command cannot start
+       ├─ LatePatch           (RuntimeError)      patch() came after the modules it has to change
+       ├─ IncorrectUse        (RuntimeError)      a call that is wrong here
+       │  ├─ AlreadyInserted                      the directory has a parent already
+       │  ├─ Expired                              the request is over
+       │  ├─ IsCommitted                          the response head has been sent
+       │  └─ MixingWriteSend                      write() and send() in one response
+       ├─ IoError             (OSError)           .path
+       │  ├─ InvalidName
+       │  ├─ NotFound         (FileNotFoundError)
+       │  ├─ Exists           (FileExistsError)
+       │  ├─ NoAccess         (PermissionError)
+       │  ├─ NotEmpty
+       │  ├─ IsDirectory      (IsADirectoryError)
+       │  ├─ NotDirectory     (NotADirectoryError)
+       │  └─ NoSpace
+       ├─ NetError            (OSError)
+       │  ├─ BindFailed
+       │  ├─ SocketBusy                           two greenlets read one stream
+       │  ├─ SocketClosed     (ConnectionError)   closed, here or by the peer
+       │  └─ TimedOut         (TimeoutError)
+       ├─ Overloaded                              the workers and their queue are full
+       ├─ RequestDeadline                         the request took longer than request_timeout
+       └─ ProtocolError
+          ├─ LocalProtocolError                   our side would break HTTP
+          └─ RemoteProtocolError                  the peer broke HTTP; .status is the answer it gets
+             ├─ BodyTooLarge                      413
+             ├─ BodyTimeout                       408
+             └─ IncompleteBody                    the peer went away in the middle of a body
+
+A code is the word that the BAS documentation uses for the same failure (reference of error codes, part e.6).
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "Abort",
+    "AlreadyInserted",
+    "BindFailed",
+    "BodyTimeout",
+    "BodyTooLarge",
+    "Exists",
+    "Expired",
+    "GreenbasError",
+    "IncompleteBody",
+    "IncorrectUse",
+    "InvalidName",
+    "IoError",
+    "IsCommitted",
+    "IsDirectory",
+    "LatePatch",
+    "LocalProtocolError",
+    "MixingWriteSend",
+    "NetError",
+    "NoAccess",
+    "NoSpace",
+    "NotDirectory",
+    "NotEmpty",
+    "NotFound",
+    "Overloaded",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "RequestDeadline",
+    "SettingError",
+    "SocketBusy",
+    "SocketClosed",
+    "StartError",
+    "TimedOut",
+]
+
+
+class Abort(BaseException):
+    """Ends a handler from anywhere below it; what has been written so far is the answer.
+
+    Not an `Exception`, so that a handler's own ``except Exception`` does not swallow it.
+    """
+
+
+class GreenbasError(Exception):
+    """The root of greenbas's errors."""
+
+    code = "failed"
+
+
+class SettingError(GreenbasError, ValueError):
+    """A setting that is unknown or out of range; the message names it and the remedy."""
+
+    code = "invalidparam"
+
+
+class StartError(GreenbasError):
+    """Something cannot start: a folder is missing, a module fails to import, a name is wrong."""
+
+
+class LatePatch(GreenbasError, RuntimeError):
+    """Monkey patching came too late; the message names the modules that were imported before it."""
+
+    code = "incorrectuse"
+
+
+class IncorrectUse(GreenbasError, RuntimeError):
+    """A call that makes no sense in this state."""
+
+    code = "incorrectuse"
+
+
+class AlreadyInserted(IncorrectUse):
+    """The directory already has a parent."""
+
+    code = "alreadyinserted"
+
+
+class Expired(IncorrectUse):
+    """A request or response was used after the request ended."""
+
+
+class IsCommitted(IncorrectUse):
+    """Status or headers were changed after the response head had been sent."""
+
+    code = "iscommitted"
+
+
+class MixingWriteSend(IncorrectUse):
+    """One response used both write() and send()."""
+
+    code = "mixingwritesend"
+
+
+class IoError(GreenbasError, OSError):
+    """An I/O interface failed on a path.
+
+    Args:
+        path: the path as the caller gave it, relative to the I/O's root.
+        message: what happened, in words.
+    """
+
+    code = "ioerror"
+    words = "I/O error"
+
+    def __init__(self, path: str, message: str | None = None) -> None:
+        super().__init__(message or self.words)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.path!r}"
+
+
+class InvalidName(IoError):
+    """The path can never name anything here: it leaves the root, or holds NUL or a backslash."""
+
+    code = "invalidname"
+    words = "invalid path"
+
+
+class NotFound(IoError, FileNotFoundError):
+    """Nothing has this path."""
+
+    code = "enoent"
+    words = "no such file or directory"
+
+
+class Exists(IoError, FileExistsError):
+    """Something has this path already."""
+
+    code = "exist"
+    words = "exists already"
+
+
+class NoAccess(IoError, PermissionError):
+    """The operating system denies it, or the I/O is read-only."""
+
+    code = "noaccess"
+    words = "access denied"
+
+
+class NotEmpty(IoError):
+    """A directory that holds something cannot be removed."""
+
+    code = "notempty"
+    words = "directory is not empty"
+
+
+class IsDirectory(IoError, IsADirectoryError):
+    """A directory stands where a file is needed."""
+
+    code = "noaccess"
+    words = "is a directory"
+
+
+class NotDirectory(IoError, NotADirectoryError):
+    """A file stands where a directory is needed."""
+
+    code = "enoent"
+    words = "is not a directory"
+
+
+class NoSpace(IoError):
+    """The disk or quota is full."""
+
+    code = "nospace"
+    words = "no space left"
+
+
+class NetError(GreenbasError, OSError):
+    """A socket operation failed."""
+
+    code = "socketclosed"
+
+
+class BindFailed(NetError):
+    """The address cannot be listened on; the message names address and reason."""
+
+    code = "bind"
+
+
+class SocketBusy(NetError):
+    """Two greenlets want to read one stream; the message names both."""
+
+    code = "incorrectuse"
+
+
+class SocketClosed(NetError, ConnectionError):
+    """The stream is closed, here or by the peer."""
+
+    code = "socketclosed"
+
+
+class TimedOut(NetError, TimeoutError):
+    """Nothing moved within the time-out."""
+
+    code = "timeout"
+
+
+class Overloaded(GreenbasError):
+    """All workers run and their queue is full."""
+
+
+class RequestDeadline(GreenbasError):
+    """The handler ran longer than `request_timeout`."""
+
+    code = "timeout"
+
+
+class ProtocolError(GreenbasError):
+    """HTTP was not followed."""
+
+    code = "invalidresponse"
+
+
+class LocalProtocolError(ProtocolError):
+    """Our side asked for something that HTTP forbids, such as a line break in a header value."""
+
+    code = "invalidparam"
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something that HTTP forbids.
+
+    Args:
+        message: what was wrong.
+        status: the status code that answers it.
+    """
+
+    status = 400
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        if status is not None:
+            self.status = status
+
+
+class BodyTooLarge(RemoteProtocolError):
+    """The request body is over its limit."""
+
+    status = 413
+    code = "toomuchdata"
+
+
+class BodyTimeout(RemoteProtocolError):
+    """The request body came slower than the minimum rate."""
+
+    status = 408
+    code = "timeout"
+
+
+class IncompleteBody(RemoteProtocolError):
+    """The peer closed before the end of the request body."""
+
+    code = "socketreadfailed"

@@ -1,0 +1,30 @@
+"""The HTTP server: connections, requests and responses, time-outs and limits, the access log."""
+
+from greenbas.http.accesslog import AccessLog, JsonFormatter, TextFormatter
+from greenbas.http.body import Body
+from greenbas.http.connection import KILLS, Connection, State
+from greenbas.http.errorpage import error_page
+from greenbas.http.headers import ResponseHeaders
+from greenbas.http.request import Request
+from greenbas.http.response import Response
+from greenbas.http.service import Counters, HttpService
+from greenbas.http.settings import HttpSettings, check_names, make_settings
+
+__all__ = [
+    "KILLS",
+    "AccessLog",
+    "Body",
+    "Connection",
+    "Counters",
+    "HttpService",
+    "HttpSettings",
+    "JsonFormatter",
+    "Request",
+    "Response",
+    "ResponseHeaders",
+    "State",
+    "TextFormatter",
+    "check_names",
+    "error_page",
+    "make_settings",
+]

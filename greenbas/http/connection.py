@@ -1,0 +1,244 @@
+"""`Connection`: one client, from accept to close: parked between requests, served by a worker."""
+
+from __future__ import annotations
+
+import _socket
+import logging
+import time
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from gevent import Timeout
+from greenlet import GreenletExit, getcurrent
+
+from greenbas.dispatcher import yield_hub
+from greenbas.errors import BodyTooLarge, NetError, Overloaded, RemoteProtocolError, RequestDeadline
+from greenbas.http.errorpage import error_page
+from greenbas.http.request import Request
+from greenbas.http.response import Response
+from greenbas.net import Stream
+from greenbas.protocol import Message, RequestReader
+
+if TYPE_CHECKING:
+    from greenbas.http.service import HttpService
+
+__all__ = ["KILLS", "Connection", "State"]
+
+READ_SIZE = 32 * 1024  # bytes the parked callback asks for: a head and a small body, or many pipelined heads
+PIPELINED_PER_TURN = 16  # pipelined requests served before others get a turn: about half a millisecond
+# An unread body up to this size is read and dropped so that the connection can go on; beyond it closing is cheaper.
+DISCARD_SIZE = 256 * 1024
+DISCARD_SECONDS = 5.0
+# After a refusal the client may still be sending; closing with unread bytes would reset the connection and the client
+# would never see why (RFC 9112 9.6). nginx lingers up to 30 s; bytes on a fast network are what costs.
+LINGER_SIZE = 32 * 1024 * 1024
+LINGER_SECONDS = 5.0
+
+# What ends a worker from outside; a handler's failures of any other kind are answered.
+KILLS = (GreenletExit, KeyboardInterrupt)
+
+_log = logging.getLogger("greenbas.http")
+_OVERLOADED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+)
+
+
+class State(Enum):
+    """Where a connection stands."""
+
+    HEAD = "head"  # a head is awaited, or has begun
+    IDLE = "idle"  # between requests
+    BUSY = "busy"  # a worker has it, or will
+    CLOSED = "closed"
+
+
+class Connection:
+    """One HTTP connection.
+
+    Args:
+        service: the server it belongs to.
+        sock: the accepted socket.
+    """
+
+    __slots__ = ("reader", "request", "service", "since", "state", "stream")
+
+    def __init__(self, service: HttpService, sock: _socket.socket) -> None:
+        self.service = service
+        self.stream = Stream(sock, service.hub)
+        self.stream.set_nodelay(True)
+        self.reader = RequestReader(service.reader_limits)
+        self.state = State.HEAD
+        self.since = time.monotonic()  # when the state began
+        self.request: Request | None = None  # the one that is served now
+        self.stream.park(self._readable)
+
+    def __repr__(self) -> str:
+        request = self.request
+        return f"<Connection {self.state.value}{f' {request.method} {request.target}' if request else ''}>"
+
+    def may_keep_alive(self, message: Message) -> bool:
+        """Whether another request can follow, as far as is known when the head of the response leaves."""
+        if not message.keep_alive or self.service.draining:
+            return False
+        if message.complete:
+            return True
+        if message.expects_continue:
+            return False  # it may send the body or not: nobody can tell where the next request would begin
+        return message.length is None or message.length - message.received <= DISCARD_SIZE
+
+    def close(self) -> None:
+        """Close the connection; a worker that is at it fails at its next read or write."""
+        if self.state is not State.CLOSED:
+            self.state = State.CLOSED
+            self.reader.close()
+            self.stream.close()
+            self.service.table.remove(self)
+
+    def head_timed_out(self) -> None:
+        """The head did not come in time: 408 for a begun one (RFC 9110 15.5.9), silence for none."""
+        if self.reader.in_head:
+            self.reader.error = RemoteProtocolError("the request head did not come in time", 408)
+            self._hand_to_worker()
+        else:
+            self.close()
+
+    def last_look(self) -> None:
+        """At stop: close unless a request has arrived meanwhile."""
+        if self.state is State.IDLE or (self.state is State.HEAD and not self.reader.in_head):
+            self._readable()
+            if self.state is State.IDLE or (self.state is State.HEAD and not self.reader.in_head):
+                self.close()
+
+    # In the hub.
+
+    def _readable(self) -> None:
+        if self.state is State.BUSY:
+            # More while a request is served: it stays in the kernel, and TCP slows the client down.
+            self.stream.pause()
+            return
+        try:
+            data = self.stream.receive(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        reader = self.reader
+        reader.feed(data)
+        if reader.messages or reader.error is not None:
+            self._hand_to_worker()
+        elif self.state is State.IDLE:
+            self.state = State.HEAD
+            self.since = time.monotonic()
+
+    def _hand_to_worker(self) -> None:
+        self.state = State.BUSY
+        try:
+            self.service.workers.run(self._serve)
+        except Overloaded:
+            self.service.counters.refused += 1
+            self._refuse_overloaded()
+
+    def _refuse_overloaded(self) -> None:
+        try:
+            self.stream.try_send(_OVERLOADED)
+        except NetError:
+            pass  # it is closed in either case
+        self.close()
+
+    # In a worker.
+
+    def _serve(self) -> None:
+        try:
+            self._serve_messages()
+        except KILLS:
+            self.close()
+            raise
+        except NetError as error:
+            _log.debug("%r: %s", self, error)  # the client went away
+            self.close()
+        except BaseException:
+            self.close()
+            raise
+
+    def _serve_messages(self) -> None:
+        reader = self.reader
+        served = 0
+        while reader.messages:
+            if not self._exchange(reader.messages.popleft()):
+                self._linger()
+                return
+            served += 1
+            if reader.messages:
+                self.service.workers.take_slot()
+                if served % PIPELINED_PER_TURN == 0:
+                    yield_hub()
+            else:
+                reader.resume()
+        if reader.error is not None:
+            self._refuse(reader.error)
+        elif self.state is State.BUSY:
+            self.state = State.HEAD if reader.in_head else State.IDLE
+            self.since = time.monotonic()
+            self.stream.park(self._readable)
+            if self.service.draining:
+                self.last_look()
+
+    def _exchange(self, message: Message) -> bool:
+        # One request and its response; returns whether the connection can go on.
+        service = self.service
+        started = time.monotonic() if service.access_log is not None else 0.0
+        getcurrent().gr_context = None  # a request sees no context variables of the one before
+        request = Request(message, self)
+        response = request.response = Response(self, request)
+        self.request = request
+        service.counters.requests += 1
+        try:
+            if isinstance(message.error, BodyTooLarge):
+                response.send_error(message.error.status)  # it says so itself: no handler has to read it first
+            elif service.settings.request_timeout is None:
+                service.answer(request, response)
+            else:
+                deadline = service.settings.request_timeout
+                with Timeout(deadline, RequestDeadline(f"the request took longer than {deadline:g} s")):
+                    service.answer(request, response)
+            response.finish()
+            return response.keeps_alive and self._discard_body(request)
+        finally:
+            if service.access_log is not None:
+                service.access_log.record(request, response, time.monotonic() - started)
+            self.request = None
+            request.expire()
+
+    def _discard_body(self, request: Request) -> bool:
+        if request.message.complete and not request.message.chunks:
+            return True
+        self.service.workers.release_slot()
+        return request.stream.discard(DISCARD_SIZE, time.monotonic() + DISCARD_SECONDS)
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        _log.info("refused %s: %s", self.stream.peername()[0], error)
+        service = self.service
+        service.counters.refused += 1
+        page = error_page(error.status, str(error) if service.settings.dev else None).encode()
+        head = service.head_start.lines(error.status) + (
+            b"Content-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(page)
+        )
+        self.stream.write(head + page, service.settings.write_timeout)
+        self._linger()
+
+    def _linger(self) -> None:
+        # The client may be sending still. Read and drop for a while, so that the answer reaches it before a reset does.
+        if not self.reader.finished or self.reader.error is not None:
+            self.service.workers.release_slot()
+            self.stream.shutdown()
+            deadline = time.monotonic() + LINGER_SECONDS
+            left = LINGER_SIZE
+            try:
+                while left > 0 and (data := self.stream.read(timeout=deadline - time.monotonic())):
+                    left -= len(data)
+            except NetError:
+                pass  # it closed by itself, or time is up
+        self.close()

@@ -1,0 +1,343 @@
+"""`Request`: what the client asked for, as a handler sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, overload
+from urllib.parse import quote
+
+from greenbas.errors import Abort, Expired
+from greenbas.http.body import Body
+from greenbas.protocol import Cookie, Message, RequestHeaders, parse_cookies, parse_http_date
+from greenbas.protocol.forwarded import client_address, trusts
+from greenbas.protocol.target import parse_pairs
+
+if TYPE_CHECKING:
+    from greenbas.http.connection import Connection
+    from greenbas.http.response import Response
+
+__all__ = ["Request"]
+
+BLOCK_SIZE = 64 * 1024  # bytes of one block of `rawrdr` unless the caller says otherwise
+_FORM = "application/x-www-form-urlencoded"
+# Path characters that need no escape in a URL (RFC 3986 3.3).
+_PATH_SAFE = "/:@!$&'()*+,;=~-._"
+
+
+class Request:
+    """One request; valid until its response is finished.
+
+    Attributes:
+        method: "GET", "POST", "PROPFIND", ... as sent.
+        path: the decoded path, "/dir/page".
+        relpath: the path below the directory whose function runs now.
+        running: that directory.
+        forwarded: how deep the request is in forwards; hidden files may then be reached.
+        response: the response to it.
+    """
+
+    __slots__ = (
+        "_body",
+        "_connection",
+        "_cookies",
+        "_env",
+        "_headers",
+        "_id",
+        "_message",
+        "_pairs",
+        "forwarded",
+        "method",
+        "path",
+        "relpath",
+        "response",
+        "running",
+    )
+
+    response: Response
+
+    def __init__(self, message: Message, connection: Connection) -> None:
+        self._message = message
+        self._connection: Connection | None = connection
+        self._headers: RequestHeaders | None = None
+        self._pairs: list[tuple[str, str]] | None = None
+        self._cookies: dict[str, str] | None = None
+        self._env: dict[str, Any] | None = None
+        self._body: Body | None = None
+        self._id: str | None = None
+        self.method = message.method
+        self.path = path = message.path
+        self.relpath = path[1:]
+        self.running: object = None
+        self.forwarded = 0
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.target}>"
+
+    @property
+    def message(self) -> Message:
+        """The request as the parser saw it."""
+        return self._message
+
+    @property
+    def id(self) -> str:
+        """A name for this request, unique in this process and, by its random part, across restarts."""
+        if self._id is None:
+            self._id = self._live().service.next_request_id()
+        return self._id
+
+    @property
+    def target(self) -> str:
+        """The request target as it was on the wire."""
+        return self._message.target.decode("latin-1")
+
+    @property
+    def query(self) -> str:
+        """What stands behind the "?", undecoded."""
+        return self._message.query.decode("latin-1")
+
+    @property
+    def headers(self) -> RequestHeaders:
+        """The header fields; names in any case."""
+        if self._headers is None:
+            self._headers = RequestHeaders(self._message.fields)
+        return self._headers
+
+    @property
+    def trailers(self) -> RequestHeaders:
+        """The fields behind a chunked body; complete once the body has been read."""
+        return RequestHeaders(self._message.trailers)
+
+    def header(self, name: str) -> str | None:
+        """One header's value, None when it is missing (BAS ``request:header``)."""
+        headers = self._headers
+        if headers is None:
+            if name.lower().encode("latin-1", "replace") not in self._message.headers:
+                return None
+            headers = self.headers
+        return headers.get(name)
+
+    def env(self) -> dict[str, Any]:
+        """The command environment: one dict for the whole request, whoever handles it (BAS ``request:env``)."""
+        if self._env is None:
+            self._env = {}
+        return self._env
+
+    # Who asks, and for which site.
+
+    def peername(self) -> tuple[str, int, bool]:
+        """The client's address, port, and whether it is IPv6 (BAS ``request:peername``).
+
+        Behind trusted proxies this is the client they name, with port 0; see the setting `trusted_proxies`.
+        """
+        connection = self._live()
+        peer = connection.stream.peername()
+        trusted = connection.service.trusted
+        if not trusted:
+            return peer
+        client = client_address(peer[0], self.headers.get("x-forwarded-for"), trusted)
+        return peer if client == peer[0] else (client, 0, ":" in client)
+
+    def sockname(self) -> tuple[str, int, bool]:
+        """The local address, port, and whether it is IPv6 (BAS ``request:sockname``)."""
+        return self._live().stream.sockname()
+
+    def is_secure(self) -> bool:
+        """Whether the client's connection is encrypted, here or at a trusted proxy (BAS ``request:issecure``)."""
+        return self._forwarded("x-forwarded-proto") == "https"
+
+    def host(self) -> str:
+        """The host and port that the client asked for, lower case; the local address when it named none."""
+        forwarded = self._forwarded("x-forwarded-host")
+        if forwarded:
+            return forwarded.lower()
+        if self._message.authority:
+            return self._message.authority.decode("latin-1").lower()
+        address, port, ipv6 = self.sockname()
+        return f"[{address}]:{port}" if ipv6 else f"{address}:{port}"
+
+    def domain(self) -> str:
+        """The host that the client asked for, lower case, without port (BAS ``request:domain``)."""
+        host = self.host()
+        if host.startswith("["):
+            return host[1 : host.index("]")]
+        return host.partition(":")[0]
+
+    def uri(self) -> str:
+        """The decoded path, without the query (BAS ``request:uri``)."""
+        return self.path
+
+    def url(self, force_secure: bool = False) -> str:
+        """The absolute URL without the query (BAS ``request:url``).
+
+        Args:
+            force_secure: say https whatever the connection is.
+        """
+        scheme = "https" if force_secure or self.is_secure() else "http"
+        return f"{scheme}://{self.host()}{quote(self.path, safe=_PATH_SAFE)}"
+
+    def version(self) -> str:
+        """ "1.1" or "1.0" (BAS ``request:version``)."""
+        return "1.1" if self._message.http11 else "1.0"
+
+    def valid(self) -> bool:
+        """False once the request is over (BAS ``request:valid``)."""
+        return self._connection is not None
+
+    # Parameters and cookies.
+
+    @overload
+    def data(self) -> dict[str, str]: ...
+    @overload
+    def data(self, name: str, /) -> str | None: ...
+    @overload
+    def data(self, name: str, second: str, /, *names: str) -> tuple[str | None, ...]: ...
+
+    def data(self, *names: str) -> dict[str, str] | str | None | tuple[str | None, ...]:
+        """Url-encoded parameters of query and body together (BAS ``request:data``).
+
+        Args:
+            *names: the parameters wanted.
+
+        Returns:
+            Without names all of them, the last of several equal names; with one name its first value (the query comes
+            before the body) or None; with several a tuple of such values.
+
+        Raises:
+            RemoteProtocolError: too many fields, or the body cannot be read; see `body`.
+        """
+        pairs = self._parameters()
+        if not names:
+            return dict(pairs)
+        values = tuple(next((value for name, value in pairs if name == wanted), None) for wanted in names)
+        return values[0] if len(names) == 1 else values
+
+    def datapairs(self) -> Iterator[tuple[str, str]]:
+        """All url-encoded parameters in order, query first, duplicates kept (BAS ``request:datapairs``)."""
+        return iter(list(self._parameters()))
+
+    def cookie(self, name: str) -> Cookie | None:
+        """The cookie the client sent, or None (BAS ``request:cookie``). Change it and `activate` it to send it back."""
+        if self._cookies is None:
+            self._cookies = parse_cookies(self.headers.get("cookie", ""))
+        value = self._cookies.get(name)
+        return None if value is None else self.response.attach_cookie(name, value)
+
+    # The body.
+
+    @property
+    def stream(self) -> Body:
+        """The body as it arrives."""
+        if self._body is None:
+            connection = self._live()
+            self._body = Body(self._message, connection.reader, connection.stream, connection.service.settings)
+        return self._body
+
+    def body(self) -> bytes:
+        """The whole body, within `max_memory_body`.
+
+        Raises:
+            BodyTooLarge: the body is over the limit.
+            BodyTimeout: it comes slower than the minimum rate.
+            IncompleteBody: the client went away before its end.
+        """
+        return self.stream.read()
+
+    def rawrdr(self, block_size: int = BLOCK_SIZE) -> Iterator[bytes]:
+        """The raw body in blocks of exactly `block_size` bytes, the last one shorter (BAS ``request:rawrdr``).
+
+        Raises:
+            ValueError: the body is url-encoded or multipart/form-data, which `data` and `multipart` read, or the size is
+                not positive.
+            RemoteProtocolError: while iterating; as `body`, but without a limit on the size.
+        """
+        if block_size < 1:
+            raise ValueError(f"block size {block_size} is not positive")
+        kind = self._content_type()
+        if kind == _FORM:
+            raise ValueError("URL encoded data: use request.data()")
+        if kind == "multipart/form-data":
+            raise ValueError("multipart/form-data: use request.multipart()")
+        return self.stream.blocks(block_size)
+
+    # Answers that end the handler.
+
+    def allow(self, methods: list[str] | tuple[str, ...], use_defaults: bool = True) -> bool:
+        """Go on only for these methods (BAS ``request:allow``).
+
+        Any other is answered 405 with Allow, and the handler ends. With the defaults HEAD goes wherever GET goes, and
+        OPTIONS is answered 200 with Allow; then the handler ends too.
+
+        Args:
+            methods: the allowed methods, upper case.
+            use_defaults: allow HEAD and OPTIONS besides.
+
+        Returns:
+            True.
+        """
+        allowed = list(dict.fromkeys([*methods, "HEAD", "OPTIONS"] if use_defaults else methods))
+        response = self.response
+        if self.method not in allowed:
+            response.set_header("Allow", ", ".join(allowed))
+            response.send_error(405)
+            raise Abort
+        if self.method == "OPTIONS" and "OPTIONS" not in methods:
+            response.set_header("Allow", ", ".join(allowed))
+            raise Abort
+        return True
+
+    def check_time(self, modified: float) -> bool:
+        """Answer 304 and end the handler if the client's copy is as new as `modified` (BAS ``request:checktime``).
+
+        Args:
+            modified: when the resource changed, in unix seconds.
+
+        Returns:
+            True when the handler has to send the resource.
+        """
+        since = parse_http_date(self.header("if-modified-since") or "")
+        # RFC 9110 13.1.3: only for GET and HEAD, and not when If-None-Match asks more exactly.
+        if since is not None and self.method in ("GET", "HEAD") and self.header("if-none-match") is None:
+            if int(modified) <= since:
+                self.response.status = 304
+                raise Abort
+        return True
+
+    def abort(self) -> None:
+        """End the handler; what was written is the answer (BAS ``request:abort``)."""
+        raise Abort
+
+    def set_nodelay(self, on: bool) -> None:
+        """Send small writes at once, or let the kernel collect them (BAS ``request:setnodelay``)."""
+        self._live().stream.set_nodelay(on)
+
+    # For the connection.
+
+    def expire(self) -> None:
+        """The response is finished: from here on the request is not valid."""
+        self._connection = None
+
+    def _live(self) -> Connection:
+        if self._connection is None:
+            raise Expired("request/response expired: it was used after the request had ended")
+        return self._connection
+
+    def _forwarded(self, name: str) -> str:
+        # The last proxy appends, so the nearest trusted one's word stands last.
+        connection = self._live()
+        trusted = connection.service.trusted
+        if not trusted or self.header(name) is None:
+            return ""
+        if not trusts(connection.stream.peername()[0], trusted):
+            return ""
+        return self.headers[name].rpartition(",")[2].strip()
+
+    def _content_type(self) -> str:
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+    def _parameters(self) -> list[tuple[str, str]]:
+        if self._pairs is None:
+            pairs = parse_pairs(self.query)
+            if self._message.length != 0 and self._content_type() == _FORM:
+                pairs += parse_pairs(self.body().decode("latin-1"))
+            self._pairs = pairs
+        return self._pairs

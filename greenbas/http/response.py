@@ -1,0 +1,569 @@
+"""`Response`: status, headers and output of one request, and when they leave.
+
+Rules of this file. Status and headers may change until the head is *committed*, which happens when the buffer overflows,
+on `flush`, on `send`, or at the end. A response that ends uncommitted gets a Content-Length; one that commits earlier is
+chunked, or raw when the handler announced its length, or ends with the connection for HTTP/1.0. Framing headers are ours:
+no handler can contradict the bytes that follow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, urljoin
+
+from greenbas.codec import encode_json
+from greenbas.errors import Abort, IncorrectUse, IsCommitted, LocalProtocolError, MixingWriteSend, NetError
+from greenbas.http.errorpage import error_page
+from greenbas.http.headers import ResponseHeaders
+from greenbas.net import Buffer, send_file
+from greenbas.protocol import Cookie, http_date
+from greenbas.protocol.headers import header_line
+from greenbas.protocol.status import BODILESS
+
+if TYPE_CHECKING:
+    from greenbas.http.connection import Connection
+    from greenbas.http.request import Request
+
+__all__ = ["Response"]
+
+HTML = "text/html; charset=utf-8"
+NO_STORE = "no-store, no-cache, must-revalidate, max-age=0"
+_HTML_LINE = b"Content-Type: text/html; charset=utf-8\r\n"
+# Characters of a URL that a Location keeps; everything else is escaped, so that no value can break the header.
+_URL_SAFE = "/:?#[]@!$&'()*+,;=%-._~"
+_MSG_MORE = 0x8000  # Linux: more follows, so the head and the file that comes behind it share packets
+
+
+class Response:
+    """The response to one request."""
+
+    __slots__ = (
+        "_announced",
+        "_body_size",
+        "_chunked",
+        "_close",
+        "_committed",
+        "_connection",
+        "_downgraded",
+        "_lines",
+        "_mode",
+        "_parts",
+        "_reason",
+        "_request",
+        "_sent",
+        "_size",
+        "_status",
+        "broken",
+    )
+
+    def __init__(self, connection: Connection, request: Request) -> None:
+        self._connection = connection
+        self._request = request
+        self._status = 200
+        self._reason: str | None = None
+        self._lines: dict[str, bytes] | None = None
+        self._parts: list[bytes] = []
+        self._size = 0  # bytes in _parts
+        self._body_size = 0  # bytes of body produced before those
+        self._sent = 0  # bytes of body that went out
+        self._announced: int | None = None
+        self._committed = False
+        self._chunked = False
+        self._close = False
+        self._downgraded = False
+        self._mode: Literal["", "write", "send"] = ""
+        self.broken: NetError | None = None  # why the client can no longer be reached
+
+    def __repr__(self) -> str:
+        return f"<Response {self._status}{' committed' if self._committed else ''} {self.byte_count()} bytes>"
+
+    # Status and headers.
+
+    @property
+    def status(self) -> int:
+        """The status code; assign to change it."""
+        return self._status
+
+    @status.setter
+    def status(self, code: int) -> None:
+        self.set_status(code)
+
+    @property
+    def headers(self) -> ResponseHeaders:
+        """The header fields as a mapping; changes count until the response is committed."""
+        return ResponseHeaders(self)
+
+    def set_status(self, code: int, reason: str | None = None) -> None:
+        """Set the status (BAS ``response:setstatus``).
+
+        Args:
+            code: 200 to 999; any of them gives a valid status line.
+            reason: instead of the registered phrase.
+
+        Raises:
+            IsCommitted: the head has gone.
+            ValueError: the code cannot be a final status.
+        """
+        self._check_open("the status")
+        if not isinstance(code, int) or not 200 <= code <= 999:
+            raise ValueError(f"status {code!r}: use a number from 200 to 999")
+        if reason is not None and not (reason.isascii() and (reason.isprintable() or not reason)):
+            raise LocalProtocolError(f"reason phrase {reason!r}: use printable ASCII")
+        self._status, self._reason = code, reason
+
+    def get_status(self) -> int:
+        """The status code (BAS ``response:getstatus``)."""
+        return self._status
+
+    def set_header(self, name: str, value: str | None = None) -> None:
+        """Set a header, or remove it without a value (BAS ``response:setheader``).
+
+        Raises:
+            IsCommitted: the head has gone.
+            LocalProtocolError: a bad name or value, or a header by which greenbas frames the message.
+        """
+        self._check_open(f"header {name}")
+        key = name.lower()
+        if key in _FRAMING:
+            self._set_framing(key, value)
+        elif value is None:
+            if self._lines is not None:
+                self._lines.pop(key, None)
+        else:
+            self._set_line(key, header_line(name, value))
+
+    def add_header(self, name: str, value: str) -> None:
+        """Add a header beside those of the same name, such as Link.
+
+        Raises:
+            IsCommitted, LocalProtocolError: as `set_header`.
+        """
+        self._check_open(f"header {name}")
+        key = name.lower()
+        if key in _FRAMING:
+            raise LocalProtocolError(f"{name} can stand only once: use set_header")
+        before = self._lines.get(key, b"") if self._lines is not None else b""
+        self._set_line(key, before + header_line(name, value))
+
+    def contains_header(self, name: str) -> str | None:
+        """The header's value (several are joined with ", "), or None (BAS ``response:containsheader``)."""
+        key = name.lower()
+        if key == "content-length" and self._announced is not None:
+            return str(self._announced)
+        lines = (self._lines or {}).get(key)
+        if lines is None:
+            return None
+        return ", ".join(line.partition(": ")[2] for line in lines.decode("latin-1").splitlines())
+
+    def header_names(self) -> list[str]:
+        """The names of the headers set so far, as they will be sent."""
+        return [line.partition(b":")[0].decode() for line in (self._lines or {}).values()]
+
+    def set_content_type(self, content_type: str, replace: bool = True) -> bool:
+        """Set Content-Type (BAS ``response:setcontenttype``); False when one was there and `replace` is not wanted."""
+        if not replace and self._lines is not None and "content-type" in self._lines:
+            return False
+        self.set_header("Content-Type", content_type)
+        return True
+
+    def set_content_length(self, length: int) -> None:
+        """Announce the exact size of the body and send it raw (BAS ``response:setcontentlength``).
+
+        Raises:
+            LocalProtocolError: the length is negative, or less than what is written already.
+        """
+        self._check_open("Content-Length")
+        if length < self.byte_count():
+            raise LocalProtocolError(f"Content-Length {length} is less than the {self.byte_count()} bytes written")
+        self._announced = length
+
+    def set_date_header(self, name: str, seconds: float) -> None:
+        """Set a header to a date given in unix seconds (BAS ``response:setdateheader``)."""
+        self.set_header(name, http_date(seconds))
+
+    def set_max_age(self, seconds: int) -> None:
+        """``Cache-Control: max-age=N`` (BAS ``response:setmaxage``)."""
+        self.set_header("Cache-Control", f"max-age={int(seconds)}")
+
+    def set_default_headers(self) -> None:
+        """HTML unless a type is set, and not to be cached (BAS ``response:setdefaultheaders``)."""
+        self.set_content_type(HTML, replace=False)
+        self.set_header("Cache-Control", NO_STORE)
+
+    def clear_keepalive(self) -> None:
+        """Close the connection after this response (BAS ``response:clearkeepalive``)."""
+        self._close = True
+
+    def downgrade(self) -> None:
+        """No chunked coding: without a Content-Length the body ends with the connection (BAS ``response:downgrade``)."""
+        self._check_open("the transfer coding")
+        self._downgraded = True
+
+    def create_cookie(self, name: str) -> Cookie:
+        """A new cookie; it is sent when its `activate` is called (BAS ``response:createcookie``)."""
+        return self.attach_cookie(name, "")
+
+    def attach_cookie(self, name: str, value: str) -> Cookie:
+        """A cookie whose `activate` sends it with this response; Secure where the request is."""
+        cookie = Cookie(name, value, activate=self._activate)
+        cookie.secure = self._request.is_secure()
+        return cookie
+
+    # Output.
+
+    def write(self, *data: str | Buffer) -> int:
+        """Add to the output; text as UTF-8 (BAS ``response:write``).
+
+        Args:
+            *data: text or bytes.
+
+        Returns:
+            The bytes of body produced so far.
+
+        Raises:
+            MixingWriteSend: `send` was used before.
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+            LocalProtocolError: more than the announced Content-Length.
+        """
+        if self._mode == "send":
+            raise MixingWriteSend("write() after send(): use one of them")
+        self._mode = "write"
+        for piece in data:
+            piece = piece.encode() if isinstance(piece, str) else _as_bytes(piece)
+            self._parts.append(piece)
+            self._size += len(piece)
+        if self._announced is not None and self.byte_count() > self._announced:
+            self._parts.clear()
+            self._size = 0
+            raise LocalProtocolError(f"more than the announced Content-Length of {self._announced} was written")
+        if self._size > self._connection.service.settings.response_buffer:
+            self._overflow()
+        return self.byte_count()
+
+    def flush(self) -> None:
+        """Send what is buffered, the head included (BAS ``response:flush``).
+
+        Raises:
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        self._flush_parts()
+
+    def send(self, data: str | Buffer) -> None:
+        """Send raw bytes at once; needs `set_content_length` first (BAS ``response:send``).
+
+        Raises:
+            MixingWriteSend: `write` was used before.
+            IncorrectUse: no length is announced.
+            LocalProtocolError: more than the announced length.
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        if self._mode == "write":
+            raise MixingWriteSend("send() after write(): use one of them")
+        if self._announced is None:
+            raise IncorrectUse("send() needs the size first: call set_content_length")
+        self._mode = "send"
+        data = data.encode() if isinstance(data, str) else _as_bytes(data)
+        if self._body_size + len(data) > self._announced:
+            raise LocalProtocolError(f"more than the announced Content-Length of {self._announced} was sent")
+        self._parts.append(data)
+        self._size = len(data)
+        self._flush_parts()
+
+    def json(self, *values: Any, return2caller: bool = False) -> None:
+        """Answer with JSON and end the handler (BAS ``response:json``).
+
+        Headers and output so far are dropped; status and cookies stay. The answer is not to be cached.
+
+        Args:
+            *values: one value, or several that are sent as an array.
+            return2caller: return instead of ending the handler.
+
+        Raises:
+            IsCommitted: output has gone already.
+            TypeError: a value has no JSON form.
+        """
+        body = encode_json(values[0] if len(values) == 1 else values)
+        self.reset()
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", NO_STORE)
+        self.write(body)
+        if not return2caller:
+            raise Abort
+
+    def send_error(self, code: int, message: str | None = None) -> None:
+        """Replace the output by an error page (BAS ``response:senderror``). Does not end the handler.
+
+        Args:
+            code: the status.
+            message: a sentence for the reader; escaped.
+
+        Raises:
+            IsCommitted: output has gone already.
+        """
+        self.send_error_page(code, error_page(code, message))
+
+    def send_error_page(self, code: int, page: str) -> None:
+        """Replace the output by an HTML page of ours with this status; headers stay."""
+        self._check_open("the response")
+        self._drop_output()
+        self.set_status(code)
+        self.set_header("Content-Type", HTML)
+        self.set_header("Cache-Control", NO_STORE)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.write(page)
+
+    def send_redirect(self, url: str, permanent: bool = False, return2caller: bool = False) -> None:
+        """Send the client elsewhere: 302, or 301 if permanent (BAS ``response:sendredirect``).
+
+        Args:
+            url: absolute, or relative to the request's URL.
+            permanent: clients may remember it for ever.
+            return2caller: return instead of ending the handler.
+
+        Raises:
+            IsCommitted: output has gone already.
+        """
+        self.redirect_with(301 if permanent else 302, url)
+        if not return2caller:
+            raise Abort
+
+    def redirect_with(self, status: int, url: str) -> None:
+        """An empty response with this 3xx status and an absolute Location."""
+        self._check_open("the response")
+        self._drop_output()
+        self.set_status(status)
+        self.set_header("Location", quote(urljoin(self._request.url(), url), safe=_URL_SAFE))
+
+    def reset(self, what: Literal["all", "headers", "buffer"] = "all") -> None:
+        """Drop headers, buffered output, or both; cookies stay (BAS ``response:reset``).
+
+        Raises:
+            IsCommitted: output has gone already.
+        """
+        self._check_open("the response")
+        if what != "buffer" and self._lines is not None:
+            cookies = self._lines.get("set-cookie")
+            self._lines = {"set-cookie": cookies} if cookies else None
+        if what != "headers":
+            self._drop_output()
+
+    def committed(self) -> bool:
+        """Whether the head has been sent (BAS ``response:committed``)."""
+        return self._committed
+
+    def byte_count(self) -> int:
+        """Bytes of body produced so far (BAS ``response:bytecount``)."""
+        return self._body_size + self._size
+
+    def write_size(self) -> int:
+        """Bytes that wait in the buffer (BAS ``response:writesize``)."""
+        return self._size
+
+    def valid(self) -> bool:
+        """False once the request is over (BAS ``response:valid``)."""
+        return self._request.valid()
+
+    # For directories and the connection.
+
+    def finish_with(self, body: bytes, content_type: bytes = _HTML_LINE) -> None:
+        """Use `body` as a handler's whole result: the short way for what nearly every handler does."""
+        if self._mode or self._committed:
+            self.write(body)
+            return
+        self._mode = "write"
+        if self._lines is None:
+            self._lines = {"content-type": content_type}
+        elif "content-type" not in self._lines:
+            self._lines["content-type"] = content_type
+        self._parts.append(body)
+        self._size = len(body)
+
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """Send part of a file as it is, within the announced Content-Length.
+
+        Args:
+            fd: a descriptor of a regular file, open for reading.
+            offset: the first byte.
+            count: how many bytes.
+
+        Raises:
+            IncorrectUse: no length is announced, or `write` was used.
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        if self._announced is None or self._mode == "write":
+            raise IncorrectUse("send_file() needs set_content_length first, and no write()")
+        self._mode = "send"
+        if not self._committed:
+            self._transmit(self._commit(), _MSG_MORE if not self._is_bodiless() else 0)
+        if self._is_bodiless():
+            self._body_size += count
+            return
+        connection = self._connection
+        connection.service.workers.release_slot()
+        try:
+            sent = send_file(connection.stream, fd, offset, count, connection.service.settings.write_timeout)
+        except NetError as error:
+            self.broken = error
+            raise
+        self._body_size += sent
+        self._sent += sent
+
+    def break_off(self, error: NetError) -> None:
+        """The rest cannot be produced: end the connection, so that the client does not take the part for the whole."""
+        self.broken = self.broken or error
+
+    @property
+    def body_sent(self) -> int:
+        """Bytes of body that went to the client, framing not counted."""
+        return self._sent
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the connection can serve another request after this response."""
+        return not self._close and self.broken is None
+
+    def finish(self) -> None:
+        """Send what is left and end the message; nothing more can be written.
+
+        Raises:
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        if self.broken is not None:
+            raise self.broken
+        if not self._committed:
+            self._finish_at_once()
+            return
+        if self._size:
+            self._flush_parts(final=True)
+        if self._chunked:
+            self._transmit(b"0\r\n\r\n", final=True)
+        elif self._announced is not None and self._body_size < self._announced:
+            self._close = True  # the client was promised more: only the end of the connection tells it
+
+    # Inside.
+
+    def _overflow(self) -> None:
+        if self._is_bodiless() and not self._committed:
+            # HEAD tells the length that GET would have (RFC 9110 9.3.2): count on, keep nothing.
+            self._parts.clear()
+            self._body_size += self._size
+            self._size = 0
+        else:
+            self._flush_parts()
+
+    def _finish_at_once(self) -> None:
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        length = self._body_size + self._size
+        if self._announced is None:
+            self._announced = length
+        elif self._announced != length:
+            self._close = self._close or not self._is_bodiless()
+        head = self._commit()
+        self._body_size = length
+        self._size = 0
+        parts.clear()
+        if self._is_bodiless():
+            self._transmit(head, final=True)
+        else:
+            self._sent = len(body)
+            self._transmit(head + body, final=True)
+
+    def _flush_parts(self, final: bool = False) -> None:
+        data = b"".join(self._parts)
+        self._parts.clear()
+        self._body_size += len(data)
+        self._size = 0
+        head = b"" if self._committed else self._commit()
+        if self._is_bodiless():
+            data = b""
+        self._sent += len(data)
+        if self._chunked and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if head or data:
+            self._transmit(head + data, final=final)
+
+    def _commit(self) -> bytes:
+        self._committed = True
+        message = self._request.message
+        connection = self._connection
+        head = connection.service.head_start.lines(self._status, self._reason)
+        lines = self._lines
+        if lines is not None:
+            head += b"".join(lines.values())
+        if self._status in BODILESS:
+            pass  # RFC 9110 8.6: 204 has no Content-Length, and for 304 it would have to be the one of a 200
+        else:
+            if self._announced != 0 and (lines is None or "content-type" not in lines):
+                head += _HTML_LINE
+            if self._announced is not None:
+                head += b"Content-Length: %d\r\n" % self._announced
+            elif message.http11 and not self._downgraded:
+                self._chunked = not self._is_bodiless()
+                head += b"Transfer-Encoding: chunked\r\n"
+            else:
+                self._close = True
+        if self._close or not connection.may_keep_alive(message):
+            self._close = True
+            return head + b"Connection: close\r\n\r\n"
+        return head + (b"\r\n" if message.http11 else b"Connection: keep-alive\r\n\r\n")
+
+    def _is_bodiless(self) -> bool:
+        return self._status in BODILESS or self._request.method == "HEAD"
+
+    def _transmit(self, data: bytes, flags: int = 0, *, final: bool = False) -> None:
+        connection = self._connection
+        stream = connection.stream
+        try:
+            sent = stream.try_send(data, flags)
+            if sent < len(data):
+                if final:
+                    connection.service.workers.release_slot()
+                stream.write(memoryview(data)[sent:], connection.service.settings.write_timeout)
+        except NetError as error:
+            self.broken = error
+            raise
+
+    def _activate(self, cookie: Cookie) -> None:
+        # After the commit it is ignored, as the reference says: the page has gone, and the cookie with it.
+        if not self._committed:
+            self.add_header("Set-Cookie", cookie.header_value())
+
+    def _set_framing(self, key: str, value: str | None) -> None:
+        if key == "content-length":
+            if value is None:
+                self._announced = None
+            elif not (value.isascii() and value.isdigit()):
+                raise LocalProtocolError(f"Content-Length {value!r} is not a number")
+            else:
+                self.set_content_length(int(value))
+        elif key == "connection" and value is not None and value.strip().lower() in ("close", "keep-alive"):
+            self._close = self._close or value.strip().lower() == "close"
+        elif value is not None:
+            raise LocalProtocolError(f"{key.title()} belongs to the server: it frames the message itself")
+
+    def _set_line(self, key: str, line: bytes) -> None:
+        if self._lines is None:
+            self._lines = {}
+        self._lines[key] = line
+
+    def _drop_output(self) -> None:
+        self._parts.clear()
+        self._size = 0
+        self._announced = None
+        self._mode = ""
+
+    def _check_open(self, what: str) -> None:
+        if self._committed:
+            raise IsCommitted(f"{what} cannot change: the response head has been sent")
+
+
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+
+
+def _as_bytes(data: Any) -> bytes:
+    if isinstance(data, bytes):
+        return data
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)  # a copy: the caller may go on using its buffer
+    raise TypeError(f"output is str or bytes, not {type(data).__name__}: {data!r:.80}")

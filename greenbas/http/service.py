@@ -1,0 +1,140 @@
+"""`HttpService`: what the connections of one server share, and its life from the first accept to the last drain."""
+
+from __future__ import annotations
+
+import _socket
+import itertools
+import logging
+import resource
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gevent.hub import Hub
+
+from greenbas.dispatcher import Workers
+from greenbas.http.accesslog import AccessLog
+from greenbas.http.connection import Connection, State
+from greenbas.http.request import Request
+from greenbas.http.response import Response
+from greenbas.http.settings import HttpSettings
+from greenbas.http.statusline import HeadStart
+from greenbas.http.table import ConnectionTable
+from greenbas.protocol import ReaderLimits
+from greenbas.protocol.forwarded import parse_networks
+
+__all__ = ["Counters", "HttpService"]
+
+Answer = Callable[[Request, Response], None]
+
+# At stop, connections that are idle stay open this long: a client that has a request on its way gets its answer, with
+# "Connection: close", instead of a reset. Under load the next request comes within milliseconds.
+LAST_REQUESTS = 0.25  # seconds
+POLL = 0.01  # seconds between looks whether the drain is over
+
+_log = logging.getLogger("greenbas.http")
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened so far."""
+
+    connections: int = 0
+    requests: int = 0
+    refused: int = 0  # bad requests, overload, over a limit
+
+
+class HttpService:
+    """The HTTP side of a server.
+
+    Args:
+        hub: the hub it runs in.
+        settings: limits and time-outs.
+        answer: called in a worker with every request; it produces the response and raises only what means that there is
+            none (the client is gone, the worker is killed).
+    """
+
+    def __init__(self, hub: Hub, settings: HttpSettings, answer: Answer) -> None:
+        self.hub = hub
+        self.settings = settings
+        self.answer = answer
+        self.workers = Workers(hub, limit=settings.max_workers, queue_length=settings.queue_length)
+        self.table = ConnectionTable(hub, settings, settings.max_connections or _descriptor_share())
+        self.reader_limits = ReaderLimits(
+            max_head=settings.max_head,
+            max_fields=settings.max_fields,
+            max_target=settings.max_target,
+            max_body=settings.max_body,
+        )
+        self.head_start = HeadStart(settings.server_name)
+        self.trusted = parse_networks(settings.trusted_proxies)
+        self.counters = Counters()
+        self.access_log: AccessLog | None = None
+        self.draining = False
+        self._request_ids = itertools.count(1)
+        self._id_prefix = secrets.token_hex(3)
+
+    def __repr__(self) -> str:
+        return f"<HttpService {self.table!r} {self.workers!r}>"
+
+    def next_request_id(self) -> str:
+        """An id for a request: a random part for the process, and a number."""
+        return f"{self._id_prefix}-{next(self._request_ids):x}"
+
+    def accept(self, sock: _socket.socket) -> None:
+        """Take in a connection; called in the hub. Over a limit it is closed at once."""
+        peer = _peer_of(sock) if self.settings.max_per_peer is not None else ""
+        if not self.table.admit(peer):
+            self.counters.refused += 1
+            sock.close()
+            return
+        self.counters.connections += 1
+        self.table.add(Connection(self, sock), peer)
+
+    def drain(self, seconds: float, sleep: Callable[[float], None]) -> list[str]:
+        """Finish what runs: requests on their way get an answer that closes, the rest of the connections close.
+
+        In order: every reply from now on says "Connection: close"; idle connections have a moment for requests that are
+        on their way, then close; running requests have `seconds`; what still runs then is killed. Listeners are closed
+        before, by the caller.
+
+        Args:
+            seconds: for running requests.
+            sleep: waits cooperatively.
+
+        Returns:
+            The names of the workers that were killed.
+        """
+        self.draining = True
+        deadline = time.monotonic() + seconds
+        last_requests = min(deadline, time.monotonic() + LAST_REQUESTS)
+        while len(self.table) and time.monotonic() < last_requests:
+            sleep(POLL)
+        for connection in self.table.in_state(State.IDLE, State.HEAD):
+            connection.last_look()
+        while (len(self.table) or self.workers.busy) and time.monotonic() < deadline:
+            sleep(POLL)
+        killed = self.workers.kill_all()
+        for name in killed:
+            _log.warning("killed at stop: %s", name)
+        if killed:
+            sleep(POLL)
+        for connection in self.table.in_state(*State):
+            connection.close()
+        self.table.stop()
+        return killed
+
+
+def _peer_of(sock: _socket.socket) -> str:
+    try:
+        address = sock.getpeername()
+    except OSError:
+        return ""
+    return address[0] if isinstance(address, tuple) else "unix"
+
+
+def _descriptor_share() -> int:
+    # A tenth stays for files, upstreams and databases.
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 50_000 if soft == resource.RLIM_INFINITY else max(16, soft * 9 // 10)

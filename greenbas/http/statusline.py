@@ -1,0 +1,47 @@
+"""The beginning of every response head, made once a second for each status: status line, Date and Server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from greenbas.errors import LocalProtocolError
+from greenbas.protocol import http_date
+from greenbas.protocol import reason as reason_phrase
+from greenbas.protocol.headers import header_line
+
+__all__ = ["HeadStart"]
+
+
+class HeadStart:
+    """Makes the first lines of response heads.
+
+    Args:
+        server_name: the Server header; "" for none.
+        clock: unix seconds.
+    """
+
+    def __init__(self, server_name: str, clock: Callable[[], float] = time.time) -> None:
+        self._server = header_line("Server", server_name) if server_name else b""
+        self._clock = clock
+        self._second = 0
+        self._made: dict[int, bytes] = {}
+
+    def lines(self, status: int, reason: str | None = None) -> bytes:
+        """Status line, Date (RFC 9110 6.6.1) and Server, each with its CRLF."""
+        second = int(self._clock())
+        if second != self._second:
+            self._second = second
+            self._made.clear()
+        if reason is not None:
+            return self._make(status, reason)
+        made = self._made.get(status)
+        if made is None:
+            made = self._made[status] = self._make(status, reason_phrase(status))
+        return made
+
+    def _make(self, status: int, reason: str) -> bytes:
+        if not reason.isascii() or not reason.isprintable():
+            raise LocalProtocolError(f"reason phrase {reason!r}: use printable ASCII")
+        line = f"HTTP/1.1 {status} {reason}\r\nDate: {http_date(self._second)}\r\n"
+        return line.encode("ascii") + self._server

@@ -1,0 +1,182 @@
+"""`Listener`: a listening socket that hands on what it accepts, in the hub."""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from gevent.hub import Hub
+
+from greenbas.errors import BindFailed
+
+__all__ = ["Listener"]
+
+BACKLOG = 1024  # connections that wait in the kernel; Linux cuts it to net.core.somaxconn (4096 nowadays)
+ACCEPTS_PER_TURN = 64  # then others get a turn: an accept costs about 20 microseconds
+PAUSE = 0.1  # seconds without accepting when descriptors have run out; retrying at once would spin (trio chose the same)
+
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_log = logging.getLogger("greenbas.net")
+
+OnAccept = Callable[[_socket.socket], None]
+
+
+class Listener:
+    """A TCP listener on one address (BAS ``ba.create.servcon``).
+
+    Args:
+        hub: the hub whose callbacks accept.
+        on_accept: called in the hub with each new non-blocking socket; it must not block.
+        host: an address or name; "" listens on every address, IPv6 included.
+        port: 0 lets the system choose.
+        relieve: called when descriptors have run out; returns whether it freed one.
+
+    Raises:
+        BindFailed: names the address and the reason.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        on_accept: OnAccept,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        relieve: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._hub = hub
+        self._on_accept = on_accept
+        self._relieve = relieve
+        self._host = host
+        self._sock: _socket.socket | None = _bind(host, port)
+        self._watcher: Any = None
+        self._timer: Any = None
+
+    def __repr__(self) -> str:
+        return f"<Listener {self.url_host}:{self.port}>" if self._sock is not None else "<Listener closed>"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that are listened on."""
+        assert self._sock is not None, "the listener is closed"
+        name = self._sock.getsockname()
+        return name[0], name[1]
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return self.address[1]
+
+    @property
+    def url_host(self) -> str:
+        """The host as it stands in a URL: an address for everywhere becomes localhost, IPv6 gets brackets."""
+        host = self.address[0]
+        if host in ("0.0.0.0", "::"):
+            return "localhost"
+        return f"[{host}]" if ":" in host else host
+
+    def start(self) -> None:
+        """Begin to accept."""
+        if self._sock is not None and self._watcher is None:
+            self._watcher = self._hub.loop.io(self._sock.fileno(), 1)
+            self._watcher.start(self._acceptable)
+
+    def set_port(self, port: int, *, host: str | None = None) -> None:
+        """Move to another port or address; connections that were accepted live on (BAS ``servcon:setport``).
+
+        Raises:
+            BindFailed: the new address cannot be listened on; the old one stays.
+        """
+        fresh = _bind(self._host if host is None else host, port)
+        started = self._watcher is not None
+        self.close()
+        self._host, self._sock = (self._host if host is None else host), fresh
+        if started:
+            self.start()
+
+    def close(self) -> None:
+        """Stop listening; what waits in the kernel is accepted first. Closing again does nothing."""
+        sock, self._sock = self._sock, None
+        if sock is None:
+            return
+        if self._watcher is not None:
+            self._accept_from(sock, BACKLOG)
+        for watcher in (self._watcher, self._timer):
+            if watcher is not None:
+                watcher.stop()
+                watcher.close()
+        self._watcher = self._timer = None
+        sock.close()
+
+    def _acceptable(self) -> None:
+        if self._sock is not None:
+            self._accept_from(self._sock, ACCEPTS_PER_TURN)
+
+    def _accept_from(self, sock: Any, most: int) -> None:
+        for _ in range(most):
+            try:
+                fd, _peer = sock._accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    continue  # the peer gave up while it waited: ECONNABORTED, EPROTO and their like
+                if not self._relieve():
+                    self._pause(error)
+                    return
+                continue
+            accepted = _socket.socket(sock.family, sock.type, sock.proto, fileno=fd)
+            try:
+                self._on_accept(accepted)
+            except Exception:
+                accepted.close()
+                _log.exception("a new connection was dropped")
+
+    def _pause(self, error: OSError) -> None:
+        if self._watcher is None or self._timer is not None:
+            return
+        _log.warning("not accepting for %g s: %s", PAUSE, error.strerror or os.strerror(error.errno or 0))
+        self._watcher.stop()
+        self._timer = self._hub.loop.timer(PAUSE)
+        self._timer.start(self._go_on)
+
+    def _go_on(self) -> None:
+        self._timer.close()
+        self._timer = None
+        if self._watcher is not None:
+            self._watcher.start(self._acceptable)
+
+
+def _bind(host: str, port: int) -> _socket.socket:
+    problem: OSError | None = None
+    for family, kind, protocol, _, address in _addresses(host, port):
+        sock = _socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host in ("", "::") else 1)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+            return sock
+        except OSError as error:
+            sock.close()
+            problem = problem or error
+    reason = problem.strerror if problem is not None else "the name has no address"
+    raise BindFailed(f"cannot listen on {host or '*'}:{port}: {reason}") from problem
+
+
+def _addresses(host: str, port: int) -> list[Any]:
+    if not 0 <= port <= 65535:
+        raise BindFailed(f"cannot listen on {host or '*'}:{port}: a port is 0 to 65535")
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise BindFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    # For "every address" one IPv6 socket serves both kinds.
+    return sorted(found, key=lambda entry: entry[0] != socket.AF_INET6) if host == "" else list(found)

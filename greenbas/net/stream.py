@@ -1,0 +1,285 @@
+"""`Stream`: one non-blocking descriptor, a persistent watcher, and blocking calls on top that suspend one greenlet.
+
+Two ways to wait for input. A *parked* stream has a callback that runs in the hub and no greenlet at all; that is how idle
+connections cost so little. Otherwise a greenlet calls `read` and is suspended. Both use the same watcher. It is stopped
+only when input arrives that nobody wants, so a connection that is served and parked again costs no epoll_ctl call.
+"""
+
+from __future__ import annotations
+
+import _socket
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from gevent.hub import Hub
+from greenlet import getcurrent, greenlet
+
+from greenbas.dispatcher import greenlet_name, yield_hub
+from greenbas.errors import IncorrectUse, SocketBusy, SocketClosed, TimedOut
+
+__all__ = ["Buffer", "Stream"]
+
+Buffer = bytes | bytearray | memoryview
+
+READ_SIZE = 64 * 1024  # bytes one read asks for: more gains nothing, as loopback and fast networks deliver this much
+SEND_SIZE = 256 * 1024  # bytes offered to one send; the kernel takes less when its buffer is smaller
+# Bytes that may be moved before other greenlets get a turn. A fast peer never makes a call wait, so without this one
+# transfer would keep the hub (reference: gaps up to 63 ms for 256 MB); 1 MiB takes about half a millisecond.
+TURN_SIZE = 1024 * 1024
+
+_READ, _WRITE = 1, 2  # libev's event flags
+_EXPIRED = object()
+_READY = object()
+
+
+class Stream:
+    """A connected socket whose calls block only the greenlet that makes them.
+
+    Args:
+        sock: a connected socket; the stream owns it from here and makes it non-blocking.
+        hub: the hub of the thread that uses it.
+    """
+
+    __slots__ = ("_hub", "_pushed", "_reader", "_turn", "_watcher", "_write_watcher", "_writer", "receive", "sock")
+
+    def __init__(self, sock: _socket.socket, hub: Hub) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        # Bound once: the parked callback of every request starts with it.
+        self.receive: Callable[[int], bytes] = sock.recv
+        self._turn = 0
+        self._hub = hub
+        self._watcher: Any = hub.loop.io(sock.fileno(), _READ)
+        self._write_watcher: Any = None
+        self._reader: greenlet | None = None
+        self._writer: greenlet | None = None
+        self._pushed = b""
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return "<Stream closed>"
+        return f"<Stream fd {self.sock.fileno()} peer {_address(self.sock.getpeername)}>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream has been closed on this side."""
+        return self._watcher is None
+
+    # In the hub.
+
+    def park(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called in the hub whenever there is input, until something else is asked for."""
+        watcher = self._watcher
+        if watcher is None:
+            raise SocketClosed("the stream is closed")
+        if watcher.active:
+            watcher.callback = callback
+        else:
+            watcher.start(callback)
+
+    def pause(self) -> None:
+        """Stop looking for input; TCP then slows the peer down."""
+        if self._watcher is not None:
+            self._watcher.stop()
+
+    # In a greenlet.
+
+    def read(self, size: int = READ_SIZE, timeout: float | None = None) -> bytes:
+        """Up to `size` bytes, as soon as there are any; b"" when the peer sends no more.
+
+        Args:
+            size: the most bytes to return.
+            timeout: seconds to wait; None waits for ever.
+
+        Raises:
+            TimedOut: nothing came within the time-out.
+            SocketBusy: another greenlet is reading.
+            SocketClosed: the connection is broken, or closed here.
+        """
+        if self._pushed:
+            data, self._pushed = self._pushed[:size], self._pushed[size:]
+            return data
+        while True:
+            if self.closed:
+                raise SocketClosed("the stream is closed")
+            if self._reader is not None:
+                raise self._busy()
+            try:
+                data = self.receive(size)
+            except BlockingIOError:
+                self.wait_readable(timeout)
+                continue
+            except OSError as error:
+                raise SocketClosed(f"the connection broke while reading: {error.strerror}") from error
+            self.took(len(data))
+            return data
+
+    def unread(self, data: bytes) -> None:
+        """Push bytes back: the next read returns them first."""
+        self._pushed = data + self._pushed
+
+    def write(self, data: Buffer, timeout: float | None = None) -> None:
+        """Send all of `data`.
+
+        Args:
+            data: the bytes.
+            timeout: seconds without any progress after which to give up.
+
+        Raises:
+            TimedOut: the peer took nothing within the time-out.
+            SocketClosed: the connection is broken, or closed here.
+        """
+        view = memoryview(data)
+        while view:
+            sent = self.try_send(view[:SEND_SIZE])
+            if sent:
+                view = view[sent:]
+                self.took(sent)
+            else:
+                self.wait_writable(timeout)
+
+    def try_send(self, data: Buffer, flags: int = 0) -> int:
+        """Send what the kernel takes at once; returns how many bytes, 0 when it takes none.
+
+        Raises:
+            SocketClosed: the connection is broken, or closed here.
+        """
+        try:
+            return self.sock.send(data, flags)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise SocketClosed(f"the connection broke while writing: {error.strerror}") from error
+
+    def wait_readable(self, timeout: float | None = None) -> None:
+        """Suspend until there is input or the end of it; raises as `read`."""
+        if self._reader is not None:
+            raise self._busy()
+        watcher = self._watcher
+        if watcher is None:
+            raise SocketClosed("the stream is closed")
+        parked, was_active = watcher.callback, watcher.active
+        self._reader = getcurrent()
+        watcher.start(self._readable)
+        try:
+            self._suspend(timeout, "read")
+        finally:
+            self._reader = None
+            if self._watcher is not None:
+                if was_active:
+                    watcher.callback = parked
+                else:
+                    watcher.stop()
+
+    def wait_writable(self, timeout: float | None = None) -> None:
+        """Suspend until the kernel takes more output; raises as `write`."""
+        if self._watcher is None:
+            raise SocketClosed("the stream is closed")
+        if self._writer is not None:
+            raise SocketBusy(f"{greenlet_name()} writes to {self!r} while {greenlet_name(self._writer)} does")
+        # A watcher of its own: reader and writer may wait at once, and a gevent watcher serves one greenlet.
+        watcher = self._write_watcher = self._hub.loop.io(self.sock.fileno(), _WRITE)
+        self._writer = getcurrent()
+        watcher.start(self._writer.switch, _READY)
+        try:
+            self._suspend(timeout, "write")
+        finally:
+            self._writer = None
+            self._write_watcher = None
+            watcher.stop()
+            watcher.close()
+
+    def took(self, count: int) -> None:
+        """Note that `count` bytes were moved; after `TURN_SIZE` of them every other greenlet gets a turn."""
+        self._turn += count
+        if self._turn >= TURN_SIZE:
+            self._turn = 0
+            yield_hub()
+
+    def shutdown(self) -> None:
+        """Send the end of our side; reading goes on. Does nothing on a broken connection."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # the peer was faster
+
+    def close(self) -> None:
+        """Close; a greenlet that waits on the stream gets SocketClosed. Closing again does nothing."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is None:
+            return
+        watcher.stop()
+        watcher.close()
+        if self._write_watcher is not None:
+            self._write_watcher.stop()  # at once: the descriptor's number may be another connection's in a moment
+        for waiting in (self._reader, self._writer):
+            if waiting is not None and waiting is not getcurrent():
+                self._hub.loop.run_callback(_interrupt, self, waiting)
+        self.sock.close()
+        self.receive = self.sock.recv
+
+    def detach(self) -> _socket.socket:
+        """Give the socket away, still open and non-blocking; the stream is closed then."""
+        sock = self.sock
+        taken = _socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self.close()
+        return taken
+
+    def set_nodelay(self, on: bool) -> None:
+        """Send small writes at once (the default here), or let the kernel collect them."""
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, on)
+
+    def peername(self) -> tuple[str, int, bool]:
+        """The peer's address, port, and whether it is IPv6 (BAS ``sock:peername``); ("", 0, False) when unknown."""
+        return _address(self.sock.getpeername)
+
+    def sockname(self) -> tuple[str, int, bool]:
+        """Our address, port, and whether it is IPv6 (BAS ``sock:sockname``)."""
+        return _address(self.sock.getsockname)
+
+    # Inside.
+
+    def _readable(self) -> None:
+        if self._reader is None:
+            self.pause()
+        else:
+            self._reader.switch(_READY)
+
+    def _suspend(self, timeout: float | None, what: str) -> None:
+        hub = self._hub
+        current = getcurrent()
+        if current is hub:
+            raise IncorrectUse(f"a callback of the hub cannot wait to {what}: spawn a greenlet")
+        if timeout is None:
+            hub.switch()
+            return
+        if timeout <= 0:
+            raise TimedOut(f"no time left to {what}")
+        timer = hub.loop.timer(timeout)
+        timer.start(current.switch, _EXPIRED)
+        try:
+            if hub.switch() is _EXPIRED:
+                raise TimedOut(f"could not {what} for {timeout:g} s")
+        finally:
+            timer.stop()
+            timer.close()
+
+    def _busy(self) -> SocketBusy:
+        return SocketBusy(f"{greenlet_name()} reads {self!r} while {greenlet_name(self._reader)} reads it")
+
+
+def _interrupt(stream: Stream, waiting: greenlet) -> None:
+    # It may have gone on by itself since.
+    if waiting is stream._reader or waiting is stream._writer:
+        waiting.throw(SocketClosed("the stream was closed by another greenlet"))
+
+
+def _address(ask: Callable[[], Any]) -> tuple[str, int, bool]:
+    try:
+        address = ask()
+    except OSError:
+        return "", 0, False
+    if not isinstance(address, tuple):
+        return "unix", 0, False
+    return address[0], address[1], len(address) == 4

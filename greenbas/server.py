@@ -1,0 +1,239 @@
+"""`Server`: a site, its listeners and its life."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import gevent
+from gevent import get_hub
+from gevent.event import Event
+
+from greenbas.dispatcher import HubWatchdog, patch
+from greenbas.errors import GreenbasError, IncorrectUse
+from greenbas.http import AccessLog, HttpService, HttpSettings, check_names, make_settings
+from greenbas.limits import raise_descriptor_limit
+from greenbas.logs import LOG_STYLES, configure_logging
+from greenbas.net import Listener
+from greenbas.vfs import Directory, Site
+
+__all__ = ["DEFAULT_PORT", "Server"]
+
+DEFAULT_PORT = 9357  # where BAS's own server goes when port 80 is taken
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Server:
+    """An HTTP server over a virtual file system.
+
+    Args:
+        **settings: time-outs and limits, see `greenbas.http.HttpSettings`; all have defaults.
+
+    Raises:
+        SettingError: an unknown name or a value out of range.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self._settings = make_settings(HttpSettings, settings)
+        self._site = Site(dev=self._settings.dev)
+        self._service: HttpService | None = None
+        self._watchdog: HubWatchdog | None = None
+        self._listeners: list[Listener] = []
+        self._stopped: Event | None = None
+
+    def __repr__(self) -> str:
+        if self._service is None:
+            return "<Server not started>"
+        where = ", ".join(f"{listener.url_host}:{listener.port}" for listener in self._listeners)
+        return f"<Server {where or 'no listener'} {self._service.table!r} {self._service.workers!r}>"
+
+    @property
+    def settings(self) -> HttpSettings:
+        """The settings in force."""
+        return self._settings
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings before the server starts.
+
+        Raises:
+            SettingError: an unknown name or a value out of range.
+            IncorrectUse: the server has started.
+        """
+        if self._service is not None:
+            raise IncorrectUse("settings cannot change while the server runs")
+        check_names(changes, HttpSettings)
+        self._settings = dataclasses.replace(self._settings, **changes)
+        self._site.dev = self._settings.dev
+
+    # The site.
+
+    @property
+    def site(self) -> Site:
+        """What answers the requests."""
+        return self._site
+
+    @property
+    def root(self) -> Directory:
+        """The root directory; it is unnamed."""
+        return self._site.root
+
+    def insert(self, directory: Directory) -> None:
+        """Install a directory at the root (BAS ``dir:insert()``).
+
+        Raises:
+            AlreadyInserted: it is installed somewhere.
+        """
+        self.root.insert(directory)
+
+    def directory(self, name: str | None = None, *, priority: int = 0) -> Callable[[F], F]:
+        """Decorator: the function answers for a directory at the root.
+
+        Args:
+            name: the first path segment it answers to; without one it sees every path.
+            priority: -128 to 127; siblings are asked in descending order.
+        """
+
+        def install(function: F) -> F:
+            made = Directory(name, priority=priority)
+            made.set_func(function)
+            self.insert(made)
+            return function
+
+        return install
+
+    # The life.
+
+    @property
+    def service(self) -> HttpService:
+        """Connections, workers and counters of the running server.
+
+        Raises:
+            IncorrectUse: the server has not started.
+        """
+        if self._service is None:
+            raise IncorrectUse("the server has not started")
+        return self._service
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """The listeners that are open."""
+        return list(self._listeners)
+
+    @property
+    def watchdog(self) -> HubWatchdog | None:
+        """Counts how often the hub was blocked; None before the start."""
+        return self._watchdog
+
+    def listen(self, port: int = DEFAULT_PORT, *, host: str = "127.0.0.1") -> Listener:
+        """Open a listener (BAS ``ba.create.servcon``); it accepts once the server has started.
+
+        Args:
+            port: 0 lets the system choose.
+            host: an address or name; "" is every address, IPv6 included.
+
+        Raises:
+            BindFailed: names the address and the reason.
+        """
+        listener = Listener(get_hub(), self._accept, host=host, port=port, relieve=self._relieve)
+        self._listeners.append(listener)
+        if self._service is not None:
+            listener.start()
+        return listener
+
+    def start(self) -> None:
+        """Begin to serve; returns at once. Does nothing when it has started."""
+        if self._service is not None:
+            return
+        hub = get_hub()
+        self._service = HttpService(hub, self._settings, self._site.answer)
+        self._service.table.start()
+        self._watchdog = HubWatchdog(hub, limit=self._settings.hub_blocked_after)
+        self._watchdog.start()
+        self._stopped = Event()
+        for listener in self._listeners:
+            listener.start()
+
+    def log_requests(self, log: AccessLog | None) -> None:
+        """Send access records to `log`, or nowhere."""
+        self.service.access_log = log
+
+    def stop(self, drain_timeout: float | None = None) -> list[str]:
+        """Stop: no new connections, requests on their way are answered, what lasts too long is killed.
+
+        Right at any moment, and a second call returns at once: before the start, while it stops, afterwards.
+
+        Args:
+            drain_timeout: seconds that running requests have; the setting unless given.
+
+        Returns:
+            The names of the workers that were killed.
+        """
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        service = self._service
+        if service is None or service.draining:
+            return []
+        seconds = self._settings.drain_timeout if drain_timeout is None else drain_timeout
+        killed = service.drain(seconds, gevent.sleep)
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        assert self._stopped is not None
+        self._stopped.set()
+        return killed
+
+    def wait(self) -> None:
+        """Block until the server has been stopped."""
+        if self._stopped is not None:
+            self._stopped.wait()
+
+    def run(self, port: int = DEFAULT_PORT, *, host: str = "127.0.0.1", log: str = "text") -> None:
+        """Patch, listen, serve until SIGTERM or SIGINT, drain. For the main program: it ends the process on failure.
+
+        Args:
+            port: where to listen, 0 for any.
+            host: an address or name.
+            log: "text", "json" or "none": the access log and all other logs, on standard error.
+        """
+        try:
+            patch()
+            if log not in LOG_STYLES:
+                raise IncorrectUse(f"log {log!r}: use {', '.join(LOG_STYLES)}")
+            raise_descriptor_limit()
+            self.listen(port, host=host)
+        except GreenbasError as error:
+            sys.exit(f"greenbas: {error}")
+        self.serve_forever(log)
+
+    def serve_forever(self, log: str = "text") -> None:
+        """Serve on the open listeners until SIGTERM or SIGINT, then drain; a second signal does not wait."""
+        configure_logging(log)
+        self.start()
+        if log != "none":
+            self.log_requests(AccessLog())
+        for listener in self._listeners:
+            print(f"greenbas serves http://{listener.url_host}:{listener.port}/", flush=True)
+        watchers = [gevent.signal_handler(number, self._signalled) for number in (signal.SIGTERM, signal.SIGINT)]
+        try:
+            self.wait()
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+
+    def _signalled(self) -> None:
+        again = self._service is not None and self._service.draining
+        if again and self._service is not None:
+            self._service.workers.kill_all()
+        else:
+            gevent.spawn(self.stop)
+
+    def _accept(self, sock: Any) -> None:
+        assert self._service is not None
+        self._service.accept(sock)
+
+    def _relieve(self) -> bool:
+        return self._service is not None and self._service.table.evict()

@@ -1,0 +1,7 @@
+"""The virtual file system: directories, resource readers, and the site that answers from them."""
+
+from greenbas.vfs.directory import Directory, DirFunction
+from greenbas.vfs.reader import DomainReader, ResourceReader
+from greenbas.vfs.site import Site
+
+__all__ = ["DirFunction", "Directory", "DomainReader", "ResourceReader", "Site"]

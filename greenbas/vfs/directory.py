@@ -1,0 +1,308 @@
+"""`Directory`: a node of the virtual file system, and the walk that finds who answers a request.
+
+The walk. A directory asks its own function first; a function that says False leaves the request to what the directory
+does by itself, which for a plain one is asking its children: in descending priority, first come first among equals; a
+named child only when its name is the first segment of the path, an unnamed one always; each once. The first that answers
+ends the walk. (The original skips and repeats unnamed children in some orders; BAS reference c.1.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from greenbas.codec import encode_json
+from greenbas.errors import AlreadyInserted, IncorrectUse
+from greenbas.http import Request, Response
+
+__all__ = ["DirFunction", "Directory"]
+
+DirFunction = Callable[[Request, Response], Any]
+
+MIN_PRIORITY, MAX_PRIORITY = -128, 127  # a signed byte, as in the original
+_OCTETS = b"Content-Type: application/octet-stream\r\n"
+_JSON = b"Content-Type: application/json\r\nCache-Control: no-store, no-cache, must-revalidate, max-age=0\r\n"
+
+
+class Directory:
+    """A directory (BAS ``ba.create.dir``).
+
+    Args:
+        name: the path segment it answers to; None or "" makes it part of its parent: it sees every path there.
+        priority: -128 to 127; siblings are asked in descending order.
+
+    Raises:
+        ValueError: a name with "/" in it, or a priority out of range.
+    """
+
+    def __init__(self, name: str | None = None, *, priority: int = 0) -> None:
+        name = name or ""
+        if "/" in name or name in (".", "..") or "\0" in name:
+            raise ValueError(f"directory name {name!r}: use one path segment; nest directories for more")
+        if not MIN_PRIORITY <= priority <= MAX_PRIORITY:
+            raise ValueError(f"priority {priority}: use {MIN_PRIORITY} to {MAX_PRIORITY}")
+        self._name = name
+        self._priority = priority
+        self._parent: Directory | None = None
+        self._function: DirFunction | None = None
+        self._secure_only = False
+        self._p403: str | None = None
+        self._children = Children()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name or '(unnamed)'!r} priority {self._priority}>"
+
+    def name(self) -> str:
+        """The name, "" for an unnamed one (BAS ``dir:name``)."""
+        return self._name
+
+    @property
+    def priority(self) -> int:
+        """The priority among siblings."""
+        return self._priority
+
+    @property
+    def parent(self) -> Directory | None:
+        """The directory it is inserted in."""
+        return self._parent
+
+    @property
+    def children(self) -> list[Directory]:
+        """The inserted directories in the order in which they are asked."""
+        return list(self._children)
+
+    def base_uri(self) -> str:
+        """The absolute path with a slash at the end; "/" when not installed (BAS ``dir:baseuri``)."""
+        above = self._parent.base_uri() if self._parent is not None else "/"
+        return f"{above}{self._name}/" if self._name else above
+
+    def insert(self, child: Directory, reference: bool = True) -> None:
+        """Install a directory below this one (BAS ``dir:insert``).
+
+        Args:
+            child: the directory.
+            reference: kept for the original's signature: a child is always kept alive by its parent.
+
+        Raises:
+            AlreadyInserted: the child has a parent: unlink it first.
+            IncorrectUse: the child is this directory or above it.
+        """
+        self._adopt(child)
+        self._children.add(child)
+
+    def unlink(self) -> bool:
+        """Remove from the parent; requests that it serves now go on (BAS ``dir:unlink``). True if it was linked."""
+        parent, self._parent = self._parent, None
+        if parent is None:
+            return False
+        parent._release(self)
+        return True
+
+    def set_func(self, function: DirFunction | None = None) -> None:
+        """Install a directory function, or remove it (BAS ``dir:setfunc``).
+
+        Args:
+            function: called with (request, response) for every request that comes here; `request.relpath` is the rest of
+                the path. It answers, or returns False to pass the request on. A returned str, bytes, dict or list is
+                the body.
+
+        Raises:
+            IncorrectUse: the directory redirects to TLS.
+        """
+        if function is not None and self._secure_only:
+            raise IncorrectUse("Already set: this directory redirects to TLS")
+        if function is not None and not callable(function):
+            raise TypeError(f"a directory function is callable with (request, response), not {function!r}")
+        self._function = function
+
+    def redirect2tls(self) -> None:
+        """Send every request that is not encrypted to its https URL (BAS ``dir:redirect2tls``).
+
+        Raises:
+            IncorrectUse: the directory has a function.
+        """
+        if self._function is not None:
+            raise IncorrectUse("Already set: this directory has a function")
+        self._secure_only = True
+
+    def p403(self, path: str) -> None:
+        """The page shown when access here is denied, an absolute path of this server (BAS ``dir:p403``)."""
+        self._p403 = path
+
+    def service(self, request: Request, relpath: str, simforward: bool = False) -> bool:
+        """Have this directory answer a request (BAS ``dir:service``).
+
+        Called from inside its own function it does what it would do without one.
+
+        Args:
+            request: the request.
+            relpath: the path below this directory.
+            simforward: as in a forward: hidden files may be reached.
+
+        Returns:
+            Whether it answered.
+        """
+        running = request.running
+        if simforward:
+            request.forwarded += 1
+        try:
+            if running is self:
+                return self.serve_itself(request, request.response, relpath)
+            return self.serve(request, request.response, relpath)
+        finally:
+            request.running = running
+            if simforward:
+                request.forwarded -= 1
+
+    # The walk.
+
+    def serve(self, request: Request, response: Response, path: str) -> bool:
+        """Answer a request if this directory has something for it.
+
+        Args:
+            request: the request.
+            response: its response.
+            path: the decoded path below this directory.
+
+        Returns:
+            Whether the request has been answered.
+        """
+        if self._secure_only and not request.is_secure():
+            redirect_to_tls(request, response)
+            return True
+        function = self._function
+        if function is not None:
+            request.relpath = path
+            request.running = self
+            if self._apply(function(request, response), response):
+                return True
+        return self.serve_itself(request, response, path)
+
+    def serve_itself(self, request: Request, response: Response, path: str) -> bool:
+        """What this kind of directory does without its function: here, ask the children."""
+        return self.serve_children(request, response, path)
+
+    def serve_children(self, request: Request, response: Response, path: str) -> bool:
+        """Ask the children in their order."""
+        return serve_from(self._children, request, response, path)
+
+    def denied(self, request: Request, response: Response) -> None:
+        """Answer that access is denied: the nearest p403 page, or a plain 403."""
+        place: Directory | None = self
+        while place is not None and place._p403 is None:
+            place = place._parent
+        page = place._p403 if place is not None else None
+        if page is None or request.forwarded:
+            response.send_error(403)
+            return
+        response.reset()
+        response.status = 403
+        if not self.root().service(request, page.lstrip("/"), simforward=True):
+            response.send_error(403)
+
+    def root(self) -> Directory:
+        """The topmost directory above this one."""
+        place = self
+        while place._parent is not None:
+            place = place._parent
+        return place
+
+    def _apply(self, result: Any, response: Response) -> bool:
+        # What a directory function returned. The frequent kinds come first.
+        if isinstance(result, str):
+            response.finish_with(result.encode())
+        elif result is None or result is True:
+            return True
+        elif result is False:
+            return False
+        elif isinstance(result, dict | list):
+            response.finish_with(encode_json(result), _JSON)
+        elif isinstance(result, bytes):
+            response.finish_with(result, _OCTETS)
+        else:
+            raise TypeError(
+                f"the function of directory {self.base_uri()} returned {result!r:.80}: return None or True when it has "
+                "answered, False to look further, or the body as str, bytes, dict or list"
+            )
+        return True
+
+    def _adopt(self, child: Directory) -> None:
+        if child._parent is not None:
+            raise AlreadyInserted(f"{child!r} is inserted at {child.base_uri()}: unlink it first")
+        if child is self.root():
+            raise IncorrectUse(f"{child!r} cannot be inserted below itself")
+        child._parent = self
+
+    def _release(self, child: Directory) -> None:
+        self._children.remove(child)
+
+
+class Children:
+    """The children of a directory, looked up by the first segment of a path. Changing them never disturbs a walk."""
+
+    def __init__(self) -> None:
+        self._ordered: list[Directory] = []
+        self._unnamed: list[Directory] = []
+        self._by_name: dict[str, list[Directory]] = {}
+
+    def __iter__(self) -> Iterator[Directory]:
+        return iter(self._ordered)
+
+    def __bool__(self) -> bool:
+        return bool(self._ordered)
+
+    def candidates(self, segment: str) -> list[Directory]:
+        """Those to ask about a path that begins with `segment`, in order."""
+        return self._by_name.get(segment, self._unnamed)
+
+    def add(self, child: Directory) -> None:
+        """Before the first with a lower priority."""
+        place = next((i for i, one in enumerate(self._ordered) if one.priority < child.priority), len(self._ordered))
+        self._index([*self._ordered[:place], child, *self._ordered[place:]])
+
+    def remove(self, child: Directory) -> None:
+        """Take it out, if it is there."""
+        self._index([one for one in self._ordered if one is not child])
+
+    def _index(self, ordered: list[Directory]) -> None:
+        # New lists each time: a walk that is under way keeps the ones it began with.
+        names = {child.name() for child in ordered if child.name()}
+        self._ordered = ordered
+        self._unnamed = [child for child in ordered if not child.name()]
+        self._by_name = {name: [child for child in ordered if child.name() in ("", name)] for name in names}
+
+
+def serve_from(children: Children, request: Request, response: Response, path: str) -> bool:
+    """Ask these directories in their order; returns whether one answered."""
+    segment, slash, rest = path.partition("/")
+    for child in children.candidates(segment):
+        if not child._name:
+            if child.serve(request, response, path):
+                return True
+        elif slash or child._function is not None:
+            # A function answers at "/name" as well as below it; what has no function lives at "/name/".
+            if child.serve(request, response, rest):
+                return True
+        else:
+            redirect_to_slash(request, response)
+            return True
+    return False
+
+
+def redirect_to_slash(request: Request, response: Response) -> None:
+    """Send the client to the same path with a slash, so that relative links work; the query is kept."""
+    # 307 keeps method and body (RFC 9110 15.4.8); for GET the original's 302 is what everyone knows.
+    status = 302 if request.method in ("GET", "HEAD") else 307
+    response.redirect_with(status, request.url() + "/" + (f"?{request.query}" if request.query else ""))
+
+
+def redirect_to_tls(request: Request, response: Response) -> None:
+    """Send the client to the https URL of the same resource.
+
+    A Host with a port names the port of the plain listener; where TLS listens is then unknown, and the answer is 403.
+    """
+    host = request.host()
+    if host.rpartition("]")[2].rpartition(":")[1]:
+        response.send_error(403, "A secure connection is required.")
+        return
+    response.redirect_with(301, request.url(force_secure=True) + (f"?{request.query}" if request.query else ""))

@@ -1,0 +1,163 @@
+"""`ResourceReader`: a directory that serves the files of an I/O interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from greenbas.errors import InvalidName, IsDirectory, NoAccess, NotDirectory, NotFound
+from greenbas.http import Request, Response
+from greenbas.io import FileHandle, Io, hidden
+from greenbas.protocol.mime import compressible, content_type
+from greenbas.vfs.directory import Children, Directory, redirect_to_slash, serve_from
+from greenbas.vfs.static import accepts_gzip, send_static
+
+__all__ = ["DomainReader", "ResourceReader"]
+
+INDEX_NAMES = ("index.html", "index.htm")
+
+
+class ResourceReader(Directory):
+    """Static files from an I/O (BAS ``ba.create.resrdr``).
+
+    It asks, in this order: the prologue directories, its own files, its children.
+
+    Args:
+        io: where the files are.
+        name: the path segment it answers to; None or "" makes it part of its parent.
+        priority: -128 to 127; siblings are asked in descending order.
+    """
+
+    def __init__(self, io: Io, *, name: str | None = None, priority: int = 0) -> None:
+        super().__init__(name, priority=priority)
+        self._io = io
+        self._headers: dict[str, str] = {}
+        self._max_age: int | None = None
+        self._prologue = Children()
+
+    def io(self) -> Io:
+        """The I/O it reads from (BAS ``rsrdr:io``)."""
+        return self._io
+
+    def header(self, headers: Mapping[str, str]) -> None:
+        """Extra headers for every response of this reader, instead of those before (BAS ``rsrdr:header``)."""
+        self._headers = dict(headers)
+
+    def set_max_age(self, seconds: int | None) -> None:
+        """``Cache-Control: max-age`` on files; None sends none (BAS ``rsrdr:maxage``)."""
+        self._max_age = seconds
+
+    def insert_prologue(self, child: Directory) -> None:
+        """Install a directory that is asked before the files (BAS ``rsrdr:insertprolog``).
+
+        Raises:
+            AlreadyInserted: the child has a parent.
+        """
+        self._adopt(child)
+        self._prologue.add(child)
+
+    def serve_itself(self, request: Request, response: Response, path: str) -> bool:
+        """Prologue, files, children; the directories are asked in initial requests only."""
+        if self._prologue and not request.forwarded:
+            if serve_from(self._prologue, request, response, path):
+                return True
+        if self._serve_files(request, response, path):
+            return True
+        return not request.forwarded and self.serve_children(request, response, path)
+
+    def _release(self, child: Directory) -> None:
+        super()._release(child)
+        self._prologue.remove(child)
+
+    def _serve_files(self, request: Request, response: Response, path: str) -> bool:
+        if not request.forwarded and hidden(path):
+            return False
+        if path and not path.endswith("/"):
+            return self._serve_file(request, response, path)
+        return any(self._serve_file(request, response, path + name) for name in INDEX_NAMES)
+
+    def _serve_file(self, request: Request, response: Response, path: str) -> bool:
+        try:
+            handle = self._io.open(path)
+        except (NotFound, NotDirectory, InvalidName):
+            return False
+        except IsDirectory:
+            redirect_to_slash(request, response)
+            return True
+        except NoAccess:
+            self.denied(request, response)
+            return True
+        with handle:
+            if self._allows(request, response):
+                self._send(request, response, handle, path)
+        return True
+
+    def _allows(self, request: Request, response: Response) -> bool:
+        if request.method in ("GET", "HEAD"):
+            return True
+        if request.method == "OPTIONS":
+            response.set_header("Allow", "OPTIONS, GET, HEAD")
+        else:
+            response.send_error(405)
+            response.set_header("Allow", "OPTIONS, GET, HEAD")
+        return False
+
+    def _send(self, request: Request, response: Response, handle: FileHandle, path: str) -> None:
+        for name, value in self._headers.items():
+            response.set_header(name, value)
+        if self._max_age is not None:
+            response.set_max_age(self._max_age)
+        kind = content_type(path)
+        if compressible(kind):
+            packed = self._packed_sibling(request, handle, path)
+            if packed is not None:
+                with packed:
+                    response.set_header("Vary", "Accept-Encoding")
+                    response.set_header("Content-Encoding", "gzip")
+                    send_static(request, response, packed, kind)
+                return
+        send_static(request, response, handle, kind)
+
+    def _packed_sibling(self, request: Request, handle: FileHandle, path: str) -> FileHandle | None:
+        # name.css.gz beside name.css, unless it is older: then it was forgotten, and the page would look stale.
+        if b"range" in request.message.headers or not accepts_gzip(request.header("accept-encoding")):
+            return None
+        try:
+            packed = self._io.open(path + ".gz")
+        except (NotFound, NotDirectory, InvalidName, IsDirectory, NoAccess):
+            return None
+        if packed.stat().mtime_ns < handle.stat().mtime_ns:
+            packed.close()
+            return None
+        return packed
+
+
+class DomainReader(ResourceReader):
+    """Files for one domain: an unnamed resource reader that answers only for its host (BAS ``ba.create.domainresrdr``).
+
+    Args:
+        domain: the host name, compared in lower case without port.
+        io: where the files are.
+        priority: -128 to 127.
+        page404: the page for what is not found, relative to the I/O; without one the search goes on.
+    """
+
+    def __init__(self, domain: str, io: Io, *, priority: int = 0, page404: str | None = None) -> None:
+        super().__init__(io, priority=priority)
+        self._domain = domain.lower()
+        self._page404 = page404
+
+    def __repr__(self) -> str:
+        return f"<DomainReader {self._domain!r} priority {self.priority}>"
+
+    def serve(self, request: Request, response: Response, path: str) -> bool:
+        """Answer requests for the domain; see `Directory.serve`."""
+        if request.domain() != self._domain:
+            return False
+        if super().serve(request, response, path):
+            return True
+        if self._page404 is None or request.forwarded:
+            return False
+        response.status = 404
+        if not self.service(request, self._page404.lstrip("/"), simforward=True):
+            response.send_error(404)
+        return True

@@ -1,0 +1,76 @@
+"""`Site`: the root of a virtual file system, and the one place where errors become HTTP."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from greenbas.errors import Abort, NetError, RemoteProtocolError, RequestDeadline, SocketClosed
+from greenbas.http import KILLS, Request, Response, error_page
+from greenbas.vfs.directory import Directory
+
+__all__ = ["Site"]
+
+_log = logging.getLogger("greenbas.site")
+
+
+class Site:
+    """Answers requests from a tree of directories.
+
+    Args:
+        dev: development mode: the page of a failure shows the traceback. Otherwise it shows an id that the log has too.
+    """
+
+    def __init__(self, *, dev: bool = False) -> None:
+        self.root = Directory()
+        self.dev = dev
+        self.failures = 0  # handlers that raised
+
+    def answer(self, request: Request, response: Response) -> None:
+        """Find who answers, and turn whatever goes wrong into a response.
+
+        Raises:
+            NetError: the client of this response is gone.
+        """
+        try:
+            if not self.root.serve(request, response, request.relpath):
+                self._not_found(request, response)
+        except Abort:
+            return  # the handler said that it is done
+        except RemoteProtocolError as error:
+            self._refuse(request, response, error)
+        except KILLS:
+            raise
+        except BaseException as error:
+            if response.broken is not None and isinstance(error, NetError):
+                raise
+            self._fail(request, response, error)
+
+    def _not_found(self, request: Request, response: Response) -> None:
+        if request.method == "OPTIONS" and request.path in ("*", "/"):
+            response.set_header("Allow", "OPTIONS, GET, HEAD")
+        else:
+            response.send_error(404)
+
+    def _refuse(self, request: Request, response: Response, error: RemoteProtocolError) -> None:
+        # The body was bad and the handler let the error pass: the client gets the status that says so.
+        _log.info("%r refused: %s", request, error)
+        if response.committed():
+            response.break_off(SocketClosed(str(error)))
+            return
+        response.reset()
+        response.send_error(error.status, str(error) if self.dev else None)
+        response.clear_keepalive()
+
+    def _fail(self, request: Request, response: Response, error: BaseException) -> None:
+        self.failures += 1
+        _log.error("request %s %s %s failed", request.id, request.method, request.target, exc_info=error)
+        if response.committed():
+            # Part of the answer has gone as if all were well; only a broken connection tells the client otherwise.
+            response.break_off(SocketClosed("the handler failed after the head had been sent"))
+            return
+        status = 503 if isinstance(error, RequestDeadline) else 500
+        detail = "".join(traceback.format_exception(error)) if self.dev else ""
+        message = None if self.dev else "Something went wrong here. The log of the server has the details."
+        response.reset()
+        response.send_error_page(status, error_page(status, message, request_id=request.id, detail=detail))
