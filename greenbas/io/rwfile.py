@@ -10,7 +10,7 @@ import stat
 from json import dumps, loads
 from typing import Any, overload
 
-from greenbas.errors import IoError, NotFound
+from greenbas.errors import IoError, IsDirectory, NotFound
 from greenbas.io.base import FileHandle, Io
 from greenbas.io.oserrors import from_os_error
 from greenbas.io.paths import normalize
@@ -72,6 +72,8 @@ def json(io: Io, name: str, table: Any = _NOTHING) -> Any:
 
 
 def _write(io: Io, name: str, data: bytes) -> None:
+    if not name:
+        raise IsDirectory(name)
     parent = name.rpartition("/")[0]
     # Hidden, so that it is never served; random, as two may write at once.
     temporary = f"{parent}/.{os.urandom(8).hex()}.tmp"

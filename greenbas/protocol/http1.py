@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 import httptools
 
 from greenbas.errors import BodyTooLarge, IncompleteBody, RemoteProtocolError
-from greenbas.protocol.target import decode_path, split_target
+from greenbas.protocol.target import BAD_QUERY, decode_path, path_of, split_target
 
 __all__ = ["MAX_FIELDS", "MAX_HEAD", "MAX_TARGET", "Message", "ReaderLimits", "RequestReader"]
 
@@ -33,6 +34,8 @@ CHUNK_RATIO = 8
 _METHOD_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?= |$)")  # `$`: the head may have come in pieces
 # RFC 9110 7.2: uri-host [":" port]; the characters of reg-name, or an IP literal in brackets.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.vV]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
+_SPECIAL = frozenset({b"transfer-encoding", b"content-length", b"expect"})
+_REMEMBERED_PATH = 128  # bytes; longer paths are rarely asked for twice
 _METHODS = {name: name.decode() for name in (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH")}
 
 
@@ -56,49 +59,38 @@ class Message:
         query: the target's query, still encoded.
         authority: the host of an absolute target, else the Host field, else b"" (HTTP/1.0).
         http11: False for HTTP/1.0.
-        fields: name and value pairs in order.
-        headers: the last value by lower-case name; bytes on both sides, values not yet stripped.
+        fields: name and value pairs in order, duplicates kept; spaces at the end of values not stripped.
+        headers: the last value by lower-case name; bytes on both sides.
         keep_alive: whether the client allows another request on this connection.
         upgrade: the client asks for another protocol; parsing stops behind this message.
         length: the Content-Length, 0 without a body, None for a chunked one.
-        chunks: body bytes that have arrived and were not taken yet.
+        chunks: body bytes that have arrived and were not taken yet; None without a body.
         received: body bytes that have arrived so far.
         complete: the whole message has arrived.
         error: why the rest of the body cannot be had.
-        trailers: the fields after a chunked body (RFC 9112 7.1.2).
+        trailers: the fields after a chunked body (RFC 9112 7.1.2); in order.
     """
 
-    __slots__ = (
-        "authority",
-        "chunks",
-        "complete",
-        "error",
-        "fields",
-        "headers",
-        "http11",
-        "keep_alive",
-        "length",
-        "method",
-        "path",
-        "query",
-        "received",
-        "target",
-        "trailers",
-        "upgrade",
-    )
+    # The frequent values are defaults of the class: making a message sets only what the parser found.
+    chunks: deque[bytes] | None = None
+    received = 0
+    length: int | None = 0
+    complete = False
+    error: RemoteProtocolError | None = None
+    upgrade = False
+    trailers: tuple[tuple[bytes, bytes], ...] = ()
+    keep_alive = True
+    http11 = True
+    query = b""
 
-    def __init__(self, method: str, target: bytes, fields: list[tuple[bytes, bytes]], http11: bool) -> None:
+    path = ""
+    authority = b""
+
+    def __init__(self, method: str, target: bytes, fields: list[tuple[bytes, bytes]]) -> None:
         self.method = method
         self.target = target
         self.fields = fields
-        self.http11 = http11
-        self.chunks: deque[bytes] | None = None
-        self.received = 0
-        self.length: int | None = 0
-        self.complete = False
-        self.error: RemoteProtocolError | None = None
-        self.upgrade = False
-        self.trailers: list[tuple[bytes, bytes]] = []
+        self.headers = {name.lower(): value for name, value in fields}
 
     @property
     def expects_continue(self) -> bool:
@@ -114,7 +106,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_begun",
+        "_at_boundary",
+        "_at_start",
         "_data",
         "_fed",
         "_fields",
@@ -122,47 +115,47 @@ class RequestReader:
         "_open",
         "_parser",
         "_rest",
-        "_search",
         "_url",
         "error",
         "finished",
         "messages",
+        "on_message_begin",
     )
 
     def __init__(self, limits: ReaderLimits) -> None:
         self._limits = limits
-        self._parser = httptools.HttpRequestParser(self)
         self._fields: list[tuple[bytes, bytes]] = []
+        self._at_boundary = [True]  # empty while a message is under way; a list, so that its own method is the callback
+        self.on_message_begin = self._at_boundary.clear
         self._url = b""
         self._open: Message | None = None  # the message whose body is arriving
-        self._begun = False  # a head has begun
         self._fed = 0  # bytes since the head began, counted by whole reads
         self._data = b""  # what holds the head that is being parsed
-        self._search = 0  # where in it the next request line is looked for
+        self._at_start = True  # the head that is being parsed is the first thing in it
         self._rest: bytes | None = None  # what came behind a message that asks for an upgrade
         self.messages: deque[Message] = deque()
         self.error: RemoteProtocolError | None = None
         self.finished = False  # nothing more is read: the last message said close, or the peer did
+        self._parser = httptools.HttpRequestParser(self)
 
     @property
     def in_head(self) -> bool:
         """Whether a head has begun and not ended."""
-        return self._begun and self._open is None
+        return not self._at_boundary and self._open is None
 
     def feed(self, data: bytes) -> None:
         """Parse what has arrived. Never raises: see `error` and each message's own."""
-        if self.error is not None or self.finished:
-            return
-        if self._rest is not None:
-            self._rest += data
-            return
-        self._fed += len(data)
-        self._data = self._data + data if self._begun and self._open is None else data
-        self._search = 0
-        if not self._begun and data[:1] == b"\n":
-            # RFC 9112 2.2 lets a server ignore an empty line in front; a line ends in CRLF all the same.
-            self.error = RemoteProtocolError("a bare LF in front of the request line")
-            return
+        if self._at_boundary:
+            if self.finished or self._rest is not None or data[:1] == b"\n":
+                self._feed_apart(data)
+                return
+            self._data = data
+            self._at_start = True
+            self._fed = len(data)
+        else:
+            if self._open is None:
+                self._data += data
+            self._fed += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -170,14 +163,15 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self._fail(error)
             return
-        if self._open is not None:
-            self._check_framing(self._open)
-        elif not self._begun:
-            self._fed, self._data = 0, b""
-        elif self._fed > self._limits.max_head:
-            # A target alone that does not end deserves the more exact answer.
-            long_target = len(self._url) > self._limits.max_target
-            self.error = self._too_long_target() if long_target else self._too_large_head()
+        if not self._at_boundary:
+            self._check_progress()
+
+    def _feed_apart(self, data: bytes) -> None:
+        if self._rest is not None:
+            self._rest += data
+        elif not self.finished:
+            # RFC 9112 2.2 lets a server ignore an empty line in front; a line ends in CRLF all the same.
+            self._refuse(RemoteProtocolError("a bare LF in front of the request line"))
 
     def eof(self) -> None:
         """The peer sends no more: an open body is incomplete."""
@@ -191,7 +185,8 @@ class RequestReader:
         rest, self._rest = self._rest, None
         if rest is not None:
             self._parser = httptools.HttpRequestParser(self)
-            self.feed(rest)
+            if rest:
+                self.feed(rest)
 
     def take_rest(self) -> bytes:
         """The bytes behind a message that asked for an upgrade, for the connection's new owner."""
@@ -204,10 +199,6 @@ class RequestReader:
         self.finished = True
 
     # What httptools calls, in the order of a message.
-
-    def on_message_begin(self) -> None:
-        """The first byte of a message."""
-        self._begun = True
 
     def on_url(self, url: bytes) -> None:
         """The request target, or a piece of it."""
@@ -225,32 +216,26 @@ class RequestReader:
         url, self._url = self._url, b""
         parser = self._parser
         raw_method = parser.get_method()
-        version = parser.get_http_version()
-        self._check_request_line(raw_method, url, version)
-        limits = self._limits
-        if len(fields) > limits.max_fields:
-            raise RemoteProtocolError(f"more than {limits.max_fields} header fields", 431)
-        # Only what came in with more bytes than the limit can be over it.
-        if self._fed > limits.max_head and len(url) + sum(len(n) + len(v) + 4 for n, v in fields) > limits.max_head:
-            raise self._too_large_head()
-        method = _METHODS.get(raw_method) or raw_method.decode()
-        message = Message(method, url, fields, version == "1.1")
-        message.headers = headers = {name.lower(): value for name, value in fields}
-        path, message.query, authority = split_target(method, url)
-        message.path = decode_path(path)
-        message.authority = _check_host(message, headers, authority)
-        message.keep_alive = parser.should_keep_alive()
-        if b"transfer-encoding" in headers:
-            _check_transfer_encoding(message, headers)
-            message.length = None
-        elif b"content-length" in headers:
-            message.length = int(headers[b"content-length"])
-        if b"expect" in headers and message.http11 and headers[b"expect"].strip().lower() != b"100-continue":
-            raise RemoteProtocolError(f"cannot meet the expectation {headers[b'expect'][:80]!r}", 417)
-        if message.length != 0:
-            message.chunks = deque()
-            if limits.max_body is not None and (message.length or 0) > limits.max_body:
-                message.error = self._too_large_body()
+        message = Message(_METHODS.get(raw_method) or raw_method.decode(), url, fields)
+        headers = message.headers
+        # The common request line is checked in place; a slower look finds what is wrong with any other.
+        end = len(raw_method) + 1 + len(url)
+        if not (self._at_start and self._data.startswith(b" HTTP/1.1\r\n", end)):
+            self._check_request_line(raw_method, url, message)
+        self._at_start = False
+        if not message.http11 or b"connection" in headers:
+            message.keep_alive = parser.should_keep_alive()
+        if self._fed > self._limits.max_head or len(fields) > self._limits.max_fields:
+            self._check_size(url, fields)
+        path, mark, query = url.partition(b"?")
+        if path[:1] == b"/" and len(path) < _REMEMBERED_PATH and not (mark and BAD_QUERY.search(query)):
+            message.path, message.query = _remembered_path(path), query
+        else:
+            path, message.query, authority = split_target(message.method, url)
+            message.path, message.authority = decode_path(path), authority or b""
+        self._take_host(message)
+        if not _SPECIAL.isdisjoint(headers):
+            self._take_body_fields(message)
         self._open = message
         self.messages.append(message)
 
@@ -270,31 +255,83 @@ class RequestReader:
         message = self._open
         assert message is not None
         message.complete = True
-        if self._fields:
-            message.trailers, self._fields = self._fields, []
         self._open = None
-        self._begun = False
+        self._at_boundary.append(True)
+        if self._fields:
+            message.trailers, self._fields = tuple(self._fields), []
         if not message.keep_alive:
             self.finished = True
-        elif self._parser.should_upgrade():
+        elif b"upgrade" in message.headers and self._parser.should_upgrade():
             message.upgrade = True
 
     # Checks and failures.
 
-    def _check_request_line(self, method: bytes, url: bytes, version: str) -> None:
+    def _check_request_line(self, method: bytes, url: bytes, message: Message) -> None:
+        version = self._parser.get_http_version()
         if version != "1.1" and version != "1.0":
             status = 505 if version == "2.0" else 400
             raise RemoteProtocolError(f"HTTP/{version} is not spoken here: use HTTP/1.1", status)
-        line = b"%b %b HTTP/%b\r\n" % (method, url, b"1.1" if version == "1.1" else b"1.0")
-        found = self._data.find(line, self._search)
-        if found < 0:
+        if b"%b %b HTTP/%b\r\n" % (method, url, version.encode()) not in self._data:
             raise RemoteProtocolError("malformed request line")
-        self._search = found + len(line)
+        message.http11 = version == "1.1"
 
-    def _check_framing(self, message: Message) -> None:
-        overhead = self._fed - message.received
-        if message.length is None and overhead > self._limits.max_head + CHUNK_ALLOWANCE + CHUNK_RATIO * message.received:
-            self._abandon(RemoteProtocolError("chunk framing far larger than the body"))
+    def _check_size(self, url: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+        # Only what came in with more bytes than the limit can be over it; now count exactly.
+        if len(fields) > self._limits.max_fields:
+            raise RemoteProtocolError(f"more than {self._limits.max_fields} header fields", 431)
+        if len(url) + sum(len(name) + len(value) + 4 for name, value in fields) > self._limits.max_head:
+            raise self._too_large_head()
+
+    def _take_host(self, message: Message) -> None:
+        # RFC 9112 3.2: exactly one valid Host in HTTP/1.1; an absolute target replaces it (3.2.2).
+        headers = message.headers
+        if len(headers) != len(message.fields) and sum(name.lower() == b"host" for name, _ in message.fields) > 1:
+            raise RemoteProtocolError("more than one Host field")
+        host = headers.get(b"host")
+        if host is None:
+            if message.http11:
+                raise RemoteProtocolError("HTTP/1.1 needs a Host field")
+            return
+        if host not in _seen_hosts:
+            host = _checked_host(host)
+        message.authority = message.authority or host
+
+    def _take_body_fields(self, message: Message) -> None:
+        headers = message.headers
+        if b"transfer-encoding" in headers:
+            if not message.http11:
+                # RFC 9112 6.1: the framing of such a message cannot be trusted.
+                raise RemoteProtocolError("Transfer-Encoding does not exist in HTTP/1.0")
+            coding = headers[b"transfer-encoding"].strip().lower()
+            if coding != b"chunked":
+                raise RemoteProtocolError(f"the transfer coding {coding[:80]!r} is not understood: use chunked", 501)
+            message.length = None
+        elif b"content-length" in headers:
+            message.length = int(headers[b"content-length"])
+        if b"expect" in headers and message.http11 and headers[b"expect"].strip().lower() != b"100-continue":
+            raise RemoteProtocolError(f"cannot meet the expectation {headers[b'expect'][:80]!r}", 417)
+        if message.length != 0:
+            message.chunks = deque()
+            limit = self._limits.max_body
+            if limit is not None and (message.length or 0) > limit:
+                message.error = self._too_large_body()
+
+    def _check_progress(self) -> None:
+        # At the end of what was fed, in the middle of a message.
+        message, limit = self._open, self._limits.max_head
+        if message is None:
+            if self._fed > limit:
+                # A target alone that does not end deserves the more exact answer.
+                long_target = len(self._url) > self._limits.max_target
+                self._refuse(self._too_long_target() if long_target else self._too_large_head())
+        elif message.length is None:
+            overhead = self._fed - message.received
+            if overhead > limit + CHUNK_ALLOWANCE + CHUNK_RATIO * message.received:
+                self._abandon(RemoteProtocolError("chunk framing far larger than the body"))
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        self.error = error
+        self.finished = True
 
     def _abandon(self, error: RemoteProtocolError) -> None:
         message = self._open
@@ -319,7 +356,7 @@ class RequestReader:
         if self._open is not None:
             self._abandon(refusal)
         else:
-            self.error = refusal
+            self._refuse(refusal)
 
     def _too_large_head(self) -> RemoteProtocolError:
         return RemoteProtocolError(f"the head is over {self._limits.max_head} bytes", 431)
@@ -331,27 +368,18 @@ class RequestReader:
         return BodyTooLarge(f"the request body is over {self._limits.max_body} bytes")
 
 
-def _check_host(message: Message, headers: dict[bytes, bytes], authority: bytes | None) -> bytes:
-    # RFC 9112 3.2: exactly one valid Host in HTTP/1.1; an absolute target replaces it (3.2.2).
-    if len(headers) != len(message.fields) and sum(name.lower() == b"host" for name, _ in message.fields) > 1:
-        raise RemoteProtocolError("more than one Host field")
-    host = headers.get(b"host")
-    if host is None:
-        if message.http11:
-            raise RemoteProtocolError("HTTP/1.1 needs a Host field")
-        return authority or b""
-    host = host.strip(b" \t")
+# Hosts that were checked: a server has few names, and a client that invents many only has each checked.
+_seen_hosts: set[bytes] = set()
+_SEEN_HOSTS = 256
+
+
+def _checked_host(value: bytes) -> bytes:
+    host = value.strip(b" \t")
     if not _HOST.fullmatch(host):
         raise RemoteProtocolError(f"Host {host[:80]!r} is not a host name")
-    if authority is not None and not _HOST.fullmatch(authority):
-        raise RemoteProtocolError(f"request target names the malformed host {authority[:80]!r}")
-    return authority or host
+    if host == value and len(_seen_hosts) < _SEEN_HOSTS:
+        _seen_hosts.add(host)
+    return host
 
 
-def _check_transfer_encoding(message: Message, headers: dict[bytes, bytes]) -> None:
-    if not message.http11:
-        # RFC 9112 6.1: the framing of such a message cannot be trusted.
-        raise RemoteProtocolError("Transfer-Encoding does not exist in HTTP/1.0")
-    coding = headers[b"transfer-encoding"].strip().lower()
-    if coding != b"chunked":
-        raise RemoteProtocolError(f"the transfer coding {coding[:80]!r} is not understood: use chunked", 501)
+_remembered_path = lru_cache(maxsize=1024)(path_of)

@@ -7,15 +7,15 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from greenbas.errors import RemoteProtocolError
 
-__all__ = ["MAX_PAIRS", "decode_path", "parse_pairs", "split_target"]
+__all__ = ["BAD_QUERY", "MAX_PAIRS", "decode_path", "parse_pairs", "path_of", "split_target"]
 
 # A form with more fields than this is an attack on the parser, not a form; Django chose the same number.
 MAX_PAIRS = 1000
 
 # RFC 3986 3.3: pchar and "/". httptools lets more through (quotes, "<", "|", "^") because browsers send them unescaped in
 # queries; those stay allowed there. "#" never belongs in a target (RFC 9112 3.2).
-_BAD_TARGET = re.compile(rb'[^!-~]|[#<>"\\`{}]')
-_BAD_QUERY = re.compile(rb"[^!-~]|#")
+_BAD_PATH = re.compile(rb'[^!-~]|[#<>"\\`{}]')
+BAD_QUERY = re.compile(rb"[^!-~]|#")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)(/[^?]*)?(?:\?(.*))?", re.DOTALL)
 
 
@@ -43,9 +43,16 @@ def split_target(method: str, target: bytes) -> tuple[bytes, bytes, bytes | None
         authority, path, query = match[1], match[2] or b"/", match[3] or b""
     else:
         raise RemoteProtocolError(f"request target {target[:80]!r} is not a path")
-    if _BAD_TARGET.search(path) or (query and _BAD_QUERY.search(query)):
+    if _BAD_PATH.search(path) or (query and BAD_QUERY.search(query)):
         raise RemoteProtocolError(f"request target {target[:80]!r} holds a character that must be escaped")
     return path, query, authority
+
+
+def path_of(path: bytes) -> str:
+    """Check and decode the path of a target in origin form; see `decode_path`."""
+    if _BAD_PATH.search(path):
+        raise RemoteProtocolError(f"path {path[:80]!r} holds a character that must be escaped")
+    return decode_path(path)
 
 
 def decode_path(path: bytes) -> str:

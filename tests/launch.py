@@ -1,0 +1,62 @@
+"""Starts the `greenbas` command in a process of its own, as a user does."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def launched(app: str, *options: str) -> Iterator[str]:
+    """``greenbas serve app`` in the project's folder; yields the URL of its root, without the last slash.
+
+    The process gets SIGTERM at the end, and has to be gone within STOP_SECONDS with exit code 0.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "greenbas", "serve", app, "--port", str(port), *options]
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_for_listener(process, port)
+            yield f"http://127.0.0.1:{port}"
+            process.terminate()
+            code = process.wait(STOP_SECONDS)
+            assert code == 0, f"exit code {code}"
+        except BaseException as error:
+            log.seek(0)
+            error.add_note(f"{' '.join(command[1:])} said:\n{log.read()}")
+            raise
+        finally:
+            process.kill()
+            process.wait()
+
+
+def wait_for_listener(process: subprocess.Popen[bytes], port: int) -> None:
+    """Return once the port is open."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if process.poll() is not None:
+                raise RuntimeError(f"the server ended with exit code {process.returncode}") from None
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nothing listens on port {port} after {START_SECONDS:g} s") from None
+            time.sleep(0.02)
