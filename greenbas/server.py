@@ -150,7 +150,7 @@ class Server:
             return
         hub = get_hub()
         self._service = HttpService(hub, self._settings, self._site.answer)
-        self._service.table.start()
+        self._service.start()
         self._watchdog = HubWatchdog(hub, limit=self._settings.hub_blocked_after)
         self._watchdog.start()
         self._stopped = Event()

@@ -47,15 +47,15 @@ class Worker(greenlet):
     def _work(self) -> None:
         pool = self.pool
         try:
-            while pool.wait_for_job(self):
-                job = self.job
-                assert job is not None
+            while self.job is not None:
                 try:
-                    job()
+                    self.job()
                 except GreenletExit:
                     return
                 except BaseException:
                     _log.exception("%s failed outside of its handler", self.name)
+                self.job = None
+                pool.wait_for_job(self)
         finally:
             pool.forget(self)
 
@@ -78,6 +78,7 @@ class Workers:
         self._queue: deque[Job] = deque()
         self._all: set[Worker] = set()
         self._made = 0
+        self._wait = hub.switch
 
     def __repr__(self) -> str:
         return f"<Workers {self.active} active of {self.limit}, {len(self._queue)} queued, {len(self._idle)} idle>"
@@ -137,28 +138,22 @@ class Workers:
 
     # For workers.
 
-    def wait_for_job(self, worker: Worker) -> bool:
-        """Called by a worker that has nothing to do; returns False when it should end."""
-        if worker.job is None:
-            return False
-        if worker not in self._all:  # its first job came with it
-            self._all.add(worker)
-            return True
-        worker.job = None
+    def wait_for_job(self, worker: Worker) -> None:
+        """Called by a worker that has done its job; returns when it has another one, or none, which means to end."""
         if worker.counted:
             self.active -= 1
-        worker.counted = True
+        else:
+            worker.counted = True
         if self._queue and self.active < self.limit:
             self.active += 1
             worker.job = self._queue.popleft()
             # Through the hub, so that a long queue of quick jobs does not keep the sockets waiting.
             self.hub.loop.run_callback(worker.switch)
         elif len(self._idle) >= IDLE_WORKERS:
-            return False
+            return
         else:
             self._idle.append(worker)
-        self.hub.switch()
-        return worker.job is not None
+        self._wait()
 
     def forget(self, worker: Worker) -> None:
         """Called by a worker that ends."""
@@ -169,11 +164,13 @@ class Workers:
             worker.job = None
             if worker.counted:
                 self.active -= 1
-            self._start_queued()
+        self._start_queued()
 
     def _make(self) -> Worker:
         self._made += 1
-        return Worker(self, self._made)
+        worker = Worker(self, self._made)
+        self._all.add(worker)
+        return worker
 
     def _start_queued(self) -> None:
         if self._queue and self.active < self.limit:

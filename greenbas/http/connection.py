@@ -52,6 +52,9 @@ class State(Enum):
     CLOSED = "closed"
 
 
+_BUSY = State.BUSY  # a global name is found faster than a member of an enum
+
+
 class Connection:
     """One HTTP connection.
 
@@ -112,7 +115,7 @@ class Connection:
     # In the hub.
 
     def _readable(self) -> None:
-        if self.state is State.BUSY:
+        if self.state is _BUSY:
             # More while a request is served: it stays in the kernel, and TCP slows the client down.
             self.stream.pause()
             return
@@ -126,7 +129,12 @@ class Connection:
             self.close()
             return
         reader = self.reader
-        reader.feed(data)
+        try:
+            reader.feed(data)
+        except Exception:  # a bug of ours; the client shall not wait for an answer
+            _log.exception("%r: the parser failed", self)
+            self.close()
+            return
         if reader.messages or reader.error is not None:
             self._hand_to_worker()
         elif self.state is State.IDLE:
@@ -134,7 +142,7 @@ class Connection:
             self.since = time.monotonic()
 
     def _hand_to_worker(self) -> None:
-        self.state = State.BUSY
+        self.state = _BUSY
         try:
             self.service.workers.run(self._serve)
         except Overloaded:
@@ -179,7 +187,7 @@ class Connection:
                 reader.resume()
         if reader.error is not None:
             self._refuse(reader.error)
-        elif self.state is State.BUSY:
+        elif self.state is _BUSY:
             self.state = State.HEAD if reader.in_head else State.IDLE
             self.since = time.monotonic()
             self.stream.park(self._readable)

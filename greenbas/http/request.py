@@ -315,6 +315,7 @@ class Request:
     def expire(self) -> None:
         """The response is finished: from here on the request is not valid."""
         self._connection = None
+        del self.response  # breaks the cycle of the two, so that their memory goes at once
 
     def _live(self) -> Connection:
         if self._connection is None:

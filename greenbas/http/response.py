@@ -28,6 +28,7 @@ __all__ = ["Response"]
 
 HTML = "text/html; charset=utf-8"
 NO_STORE = "no-store, no-cache, must-revalidate, max-age=0"
+_NO_LINES: dict[str, bytes] = {}
 _HTML_LINE = b"Content-Type: text/html; charset=utf-8\r\n"
 # Characters of a URL that a Location keeps; everything else is escaped, so that no value can break the header.
 _URL_SAFE = "/:?#[]@!$&'()*+,;=%-._~"
@@ -394,7 +395,7 @@ class Response:
             raise IncorrectUse("send_file() needs set_content_length first, and no write()")
         self._mode = "send"
         if not self._committed:
-            self._transmit(self._commit(), _MSG_MORE if not self._is_bodiless() else 0)
+            self._transmit(b"".join(self._commit()), _MSG_MORE if not self._is_bodiless() else 0)
         if self._is_bodiless():
             self._body_size += count
             return
@@ -462,19 +463,18 @@ class Response:
         head = self._commit()
         self._body_size = length
         self._size = 0
-        parts.clear()
-        if self._is_bodiless():
-            self._transmit(head, final=True)
-        else:
+        if not self._is_bodiless():
             self._sent = len(body)
-            self._transmit(head + body, final=True)
+            head.append(body)
+        parts.clear()
+        self._transmit(b"".join(head), final=True)
 
     def _flush_parts(self, final: bool = False) -> None:
         data = b"".join(self._parts)
         self._parts.clear()
         self._body_size += len(data)
         self._size = 0
-        head = b"" if self._committed else self._commit()
+        head = b"" if self._committed else b"".join(self._commit())
         if self._is_bodiless():
             data = b""
         self._sent += len(data)
@@ -483,30 +483,29 @@ class Response:
         if head or data:
             self._transmit(head + data, final=final)
 
-    def _commit(self) -> bytes:
+    def _commit(self) -> list[bytes]:
+        # The head, in pieces to be joined, perhaps with the body.
         self._committed = True
         message = self._request.message
         connection = self._connection
-        head = connection.service.head_start.lines(self._status, self._reason)
-        lines = self._lines
-        if lines is not None:
-            head += b"".join(lines.values())
-        if self._status in BODILESS:
-            pass  # RFC 9110 8.6: 204 has no Content-Length, and for 304 it would have to be the one of a 200
-        else:
-            if self._announced != 0 and (lines is None or "content-type" not in lines):
-                head += _HTML_LINE
+        lines = self._lines or _NO_LINES
+        head = [connection.service.head_start.lines(self._status, self._reason), *lines.values()]
+        if self._status not in BODILESS:  # RFC 9110 8.6: 204 has no Content-Length, and for 304 it would be the one of a 200
+            if self._announced != 0 and "content-type" not in lines:
+                head.append(_HTML_LINE)
             if self._announced is not None:
-                head += b"Content-Length: %d\r\n" % self._announced
+                head.append(b"Content-Length: %d\r\n" % self._announced)
             elif message.http11 and not self._downgraded:
                 self._chunked = not self._is_bodiless()
-                head += b"Transfer-Encoding: chunked\r\n"
+                head.append(b"Transfer-Encoding: chunked\r\n")
             else:
                 self._close = True
         if self._close or not connection.may_keep_alive(message):
             self._close = True
-            return head + b"Connection: close\r\n\r\n"
-        return head + (b"\r\n" if message.http11 else b"Connection: keep-alive\r\n\r\n")
+            head.append(b"Connection: close\r\n\r\n")
+        else:
+            head.append(b"\r\n" if message.http11 else b"Connection: keep-alive\r\n\r\n")
+        return head
 
     def _is_bodiless(self) -> bool:
         return self._status in BODILESS or self._request.method == "HEAD"

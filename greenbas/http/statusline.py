@@ -24,24 +24,26 @@ class HeadStart:
     def __init__(self, server_name: str, clock: Callable[[], float] = time.time) -> None:
         self._server = header_line("Server", server_name) if server_name else b""
         self._clock = clock
-        self._second = 0
         self._made: dict[int, bytes] = {}
+        self._date = b""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the current date; to be called once a second."""
+        self._date = f"Date: {http_date(self._clock())}\r\n".encode("ascii")
+        self._made.clear()
 
     def lines(self, status: int, reason: str | None = None) -> bytes:
         """Status line, Date (RFC 9110 6.6.1) and Server, each with its CRLF."""
-        second = int(self._clock())
-        if second != self._second:
-            self._second = second
-            self._made.clear()
         if reason is not None:
             return self._make(status, reason)
-        made = self._made.get(status)
-        if made is None:
-            made = self._made[status] = self._make(status, reason_phrase(status))
+        return self._made.get(status) or self._remember(status)
+
+    def _remember(self, status: int) -> bytes:
+        made = self._made[status] = self._make(status, reason_phrase(status))
         return made
 
     def _make(self, status: int, reason: str) -> bytes:
         if not reason.isascii() or not reason.isprintable():
             raise LocalProtocolError(f"reason phrase {reason!r}: use printable ASCII")
-        line = f"HTTP/1.1 {status} {reason}\r\nDate: {http_date(self._second)}\r\n"
-        return line.encode("ascii") + self._server
+        return f"HTTP/1.1 {status} {reason}\r\n".encode("ascii") + self._date + self._server

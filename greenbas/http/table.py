@@ -5,9 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
-
-from gevent.hub import Hub
+from typing import TYPE_CHECKING
 
 from greenbas.http.connection import Connection, State
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectionTable"]
 
-SWEEP_INTERVAL = 1.0  # seconds between looks at the time-outs: they are coarse, and 15,000 connections take 2 ms
 EVICTION_BATCH = 64  # victims found by one look over all connections, so that a flood does not look again each time
 
 
@@ -26,18 +23,16 @@ class ConnectionTable:
     Nothing here costs a request anything: a connection notes when its state began, and a sweep looks at the notes.
 
     Args:
-        hub: whose timer sweeps.
         settings: the time-outs and limits.
         limit: connections in all.
     """
 
-    def __init__(self, hub: Hub, settings: HttpSettings, limit: int) -> None:
+    def __init__(self, settings: HttpSettings, limit: int) -> None:
         self._settings = settings
         self._all: set[Connection] = set()
         self._peers: Counter[str] = Counter()
         self._peer_of: dict[Connection, str] = {}
         self._victims: list[tuple[Connection, float]] = []
-        self._timer: Any = hub.loop.timer(SWEEP_INTERVAL, SWEEP_INTERVAL, ref=False)
         self.limit = limit
         self.evicted = 0
         self.timed_out = 0
@@ -47,15 +42,6 @@ class ConnectionTable:
 
     def __repr__(self) -> str:
         return f"<ConnectionTable {len(self._all)} of {self.limit}>"
-
-    def start(self) -> None:
-        """Begin to enforce the time-outs."""
-        if not self._timer.active:
-            self._timer.start(self.sweep)
-
-    def stop(self) -> None:
-        """Enforce them no more."""
-        self._timer.stop()
 
     def count(self, state: State) -> int:
         """How many connections are in this state."""

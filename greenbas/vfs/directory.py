@@ -180,7 +180,7 @@ class Directory:
 
     def serve_itself(self, request: Request, response: Response, path: str) -> bool:
         """What this kind of directory does without its function: here, ask the children."""
-        return self.serve_children(request, response, path)
+        return serve_from(self._children, request, response, path)
 
     def serve_children(self, request: Request, response: Response, path: str) -> bool:
         """Ask the children in their order."""
