@@ -63,7 +63,7 @@ class Connection:
         sock: the accepted socket.
     """
 
-    __slots__ = ("reader", "request", "service", "since", "state", "stream")
+    __slots__ = ("_paused", "reader", "request", "service", "since", "state", "stream")
 
     def __init__(self, service: HttpService, sock: _socket.socket) -> None:
         self.service = service
@@ -73,6 +73,7 @@ class Connection:
         self.state = State.HEAD
         self.since = time.monotonic()  # when the state began
         self.request: Request | None = None  # the one that is served now
+        self._paused = False  # the stream looks for input no more: it came while a request was served
         self.stream.park(self._readable)
 
     def __repr__(self) -> str:
@@ -118,6 +119,7 @@ class Connection:
         if self.state is _BUSY:
             # More while a request is served: it stays in the kernel, and TCP slows the client down.
             self.stream.pause()
+            self._paused = True
             return
         try:
             data = self.stream.receive(READ_SIZE)
@@ -172,56 +174,72 @@ class Connection:
             raise
 
     def _serve_messages(self) -> None:
-        reader = self.reader
+        messages = self.reader.messages
         served = 0
-        while reader.messages:
-            if not self._exchange(reader.messages.popleft()):
-                self._linger()
-                return
-            served += 1
-            if reader.messages:
+        while messages:
+            if served:
                 self.service.workers.take_slot()
                 if served % PIPELINED_PER_TURN == 0:
                     yield_hub()
-            else:
-                reader.resume()
+            message = messages.popleft()
+            if not self._exchange(message):
+                self._linger()
+                return
+            if message.upgrade:
+                self.reader.resume()
+            served += 1
+        self._park()
+
+    def _park(self) -> None:
+        reader = self.reader
         if reader.error is not None:
             self._refuse(reader.error)
-        elif self.state is _BUSY:
-            self.state = State.HEAD if reader.in_head else State.IDLE
-            self.since = time.monotonic()
+            return
+        if self.state is not _BUSY:
+            return  # closed meanwhile
+        self.since = time.monotonic()
+        self.state = State.HEAD if reader.in_head else State.IDLE
+        if self._paused:
+            self._paused = False
             self.stream.park(self._readable)
-            if self.service.draining:
-                self.last_look()
+        if self.service.draining:
+            self.last_look()
 
     def _exchange(self, message: Message) -> bool:
         # One request and its response; returns whether the connection can go on.
         service = self.service
-        started = time.monotonic() if service.access_log is not None else 0.0
+        log = service.access_log
+        started = time.monotonic() if log is not None else 0.0
         getcurrent().gr_context = None  # a request sees no context variables of the one before
-        request = Request(message, self)
-        response = request.response = Response(self, request)
-        self.request = request
+        self.request = request = Request(message, self)
+        request.response = response = Response(self, request)
         service.counters.requests += 1
         try:
-            if isinstance(message.error, BodyTooLarge):
-                response.send_error(message.error.status)  # it says so itself: no handler has to read it first
-            elif service.settings.request_timeout is None:
+            if message.error is None and service.settings.request_timeout is None:
                 service.answer(request, response)
             else:
-                deadline = service.settings.request_timeout
-                with Timeout(deadline, RequestDeadline(f"the request took longer than {deadline:g} s")):
-                    service.answer(request, response)
+                self._answer_guarded(request, response)
             response.finish()
-            return response.keeps_alive and self._discard_body(request)
+            if message.chunks is not None and not self._discard_body(request):
+                return False
+            return response.keeps_alive
         finally:
-            if service.access_log is not None:
-                service.access_log.record(request, response, time.monotonic() - started)
+            if log is not None:
+                log.record(request, response, time.monotonic() - started)
             self.request = None
             request.expire()
 
+    def _answer_guarded(self, request: Request, response: Response) -> None:
+        error = request.message.error
+        if isinstance(error, BodyTooLarge):
+            response.send_error(error.status)  # it says so itself: no handler has to read it first
+            return
+        seconds = self.service.settings.request_timeout
+        with Timeout(seconds, RequestDeadline(f"the request took longer than {seconds} s")):
+            self.service.answer(request, response)
+
     def _discard_body(self, request: Request) -> bool:
-        if request.message.complete and not request.message.chunks:
+        if request.message.complete:
             return True
         self.service.workers.release_slot()
         return request.stream.discard(DISCARD_SIZE, time.monotonic() + DISCARD_SECONDS)

@@ -30,6 +30,7 @@ class Request:
     Attributes:
         method: "GET", "POST", "PROPFIND", ... as sent.
         path: the decoded path, "/dir/page".
+        message: the request as the parser saw it.
         relpath: the path below the directory whose function runs now.
         running: that directory.
         forwarded: how deep the request is in forwards; hidden files may then be reached.
@@ -43,9 +44,9 @@ class Request:
         "_env",
         "_headers",
         "_id",
-        "_message",
         "_pairs",
         "forwarded",
+        "message",
         "method",
         "path",
         "relpath",
@@ -56,7 +57,7 @@ class Request:
     response: Response
 
     def __init__(self, message: Message, connection: Connection) -> None:
-        self._message = message
+        self.message = message
         self._connection: Connection | None = connection
         self._headers: RequestHeaders | None = None
         self._pairs: list[tuple[str, str]] | None = None
@@ -74,11 +75,6 @@ class Request:
         return f"<Request {self.method} {self.target}>"
 
     @property
-    def message(self) -> Message:
-        """The request as the parser saw it."""
-        return self._message
-
-    @property
     def id(self) -> str:
         """A name for this request, unique in this process and, by its random part, across restarts."""
         if self._id is None:
@@ -88,30 +84,30 @@ class Request:
     @property
     def target(self) -> str:
         """The request target as it was on the wire."""
-        return self._message.target.decode("latin-1")
+        return self.message.target.decode("latin-1")
 
     @property
     def query(self) -> str:
         """What stands behind the "?", undecoded."""
-        return self._message.query.decode("latin-1")
+        return self.message.query.decode("latin-1")
 
     @property
     def headers(self) -> RequestHeaders:
         """The header fields; names in any case."""
         if self._headers is None:
-            self._headers = RequestHeaders(self._message.fields)
+            self._headers = RequestHeaders(self.message.fields)
         return self._headers
 
     @property
     def trailers(self) -> RequestHeaders:
         """The fields behind a chunked body; complete once the body has been read."""
-        return RequestHeaders(self._message.trailers)
+        return RequestHeaders(self.message.trailers)
 
     def header(self, name: str) -> str | None:
         """One header's value, None when it is missing (BAS ``request:header``)."""
         headers = self._headers
         if headers is None:
-            if name.lower().encode("latin-1", "replace") not in self._message.headers:
+            if name.lower().encode("latin-1", "replace") not in self.message.headers:
                 return None
             headers = self.headers
         return headers.get(name)
@@ -150,8 +146,8 @@ class Request:
         forwarded = self._forwarded("x-forwarded-host")
         if forwarded:
             return forwarded.lower()
-        if self._message.authority:
-            return self._message.authority.decode("latin-1").lower()
+        if self.message.authority:
+            return self.message.authority.decode("latin-1").lower()
         address, port, ipv6 = self.sockname()
         return f"[{address}]:{port}" if ipv6 else f"{address}:{port}"
 
@@ -177,7 +173,7 @@ class Request:
 
     def version(self) -> str:
         """ "1.1" or "1.0" (BAS ``request:version``)."""
-        return "1.1" if self._message.http11 else "1.0"
+        return "1.1" if self.message.http11 else "1.0"
 
     def valid(self) -> bool:
         """False once the request is over (BAS ``request:valid``)."""
@@ -229,7 +225,7 @@ class Request:
         """The body as it arrives."""
         if self._body is None:
             connection = self._live()
-            self._body = Body(self._message, connection.reader, connection.stream, connection.service.settings)
+            self._body = Body(self.message, connection.reader, connection.stream, connection.service.settings)
         return self._body
 
     def body(self) -> bytes:
@@ -338,7 +334,7 @@ class Request:
     def _parameters(self) -> list[tuple[str, str]]:
         if self._pairs is None:
             pairs = parse_pairs(self.query)
-            if self._message.length != 0 and self._content_type() == _FORM:
+            if self.message.length != 0 and self._content_type() == _FORM:
                 pairs += parse_pairs(self.body().decode("latin-1"))
             self._pairs = pairs
         return self._pairs

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Response"]
 
 HTML = "text/html; charset=utf-8"
+LARGE = 256 * 1024  # a body beyond this goes out by itself: joining it with the head would copy it once more
 NO_STORE = "no-store, no-cache, must-revalidate, max-age=0"
 _NO_LINES: dict[str, bytes] = {}
 _HTML_LINE = b"Content-Type: text/html; charset=utf-8\r\n"
@@ -368,15 +369,15 @@ class Response:
 
     def finish_with(self, body: bytes, content_type: bytes = _HTML_LINE) -> None:
         """Use `body` as a handler's whole result: the short way for what nearly every handler does."""
-        if self._mode or self._committed:
+        if self._lines is None:
+            self._lines = {"content-type": content_type}
+        elif "content-type" not in self._lines and not self._committed:
+            self._lines["content-type"] = content_type
+        if self._mode or self._committed or len(body) > LARGE:
             self.write(body)
             return
         self._mode = "write"
-        if self._lines is None:
-            self._lines = {"content-type": content_type}
-        elif "content-type" not in self._lines:
-            self._lines["content-type"] = content_type
-        self._parts.append(body)
+        self._parts = [body]
         self._size = len(body)
 
     def send_file(self, fd: int, offset: int, count: int) -> None:
@@ -456,18 +457,43 @@ class Response:
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         length = self._body_size + self._size
+        message = self._request.message
+        service = self._connection.service
+        if (
+            self._lines is not None
+            and self._announced is None
+            and message.complete
+            and message.keep_alive
+            and message.http11
+            and not (self._close or service.draining)
+            and self._status not in BODILESS
+            and message.method != "HEAD"
+        ):
+            # The way of nearly every response; `_commit` below is the general one.
+            self._committed = True
+            start = service.head_start.lines(self._status, self._reason)
+            lines = b"".join(self._lines.values())
+            if length and "content-type" not in self._lines:
+                lines += _HTML_LINE
+            data = b"%b%bContent-Length: %d\r\n\r\n%b" % (start, lines, length, body)
+            self._sent = length
+        else:
+            data = self._whole(body, length)
+        self._body_size = length
+        self._size = 0
+        self._parts = []
+        self._transmit(data, final=True)
+
+    def _whole(self, body: bytes, length: int) -> bytes:
         if self._announced is None:
             self._announced = length
         elif self._announced != length:
             self._close = self._close or not self._is_bodiless()
         head = self._commit()
-        self._body_size = length
-        self._size = 0
         if not self._is_bodiless():
             self._sent = len(body)
             head.append(body)
-        parts.clear()
-        self._transmit(b"".join(head), final=True)
+        return b"".join(head)
 
     def _flush_parts(self, final: bool = False) -> None:
         data = b"".join(self._parts)
@@ -512,13 +538,12 @@ class Response:
 
     def _transmit(self, data: bytes, flags: int = 0, *, final: bool = False) -> None:
         connection = self._connection
-        stream = connection.stream
         try:
-            sent = stream.try_send(data, flags)
+            sent = connection.stream.try_send(data, flags)
             if sent < len(data):
                 if final:
                     connection.service.workers.release_slot()
-                stream.write(memoryview(data)[sent:], connection.service.settings.write_timeout)
+                connection.stream.write(memoryview(data)[sent:], connection.service.settings.write_timeout)
         except NetError as error:
             self.broken = error
             raise

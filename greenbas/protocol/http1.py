@@ -34,7 +34,6 @@ CHUNK_RATIO = 8
 _METHOD_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?= |$)")  # `$`: the head may have come in pieces
 # RFC 9110 7.2: uri-host [":" port]; the characters of reg-name, or an IP literal in brackets.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.vV]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
-_SPECIAL = frozenset({b"transfer-encoding", b"content-length", b"expect"})
 _REMEMBERED_PATH = 128  # bytes; longer paths are rarely asked for twice
 _METHODS = {name: name.decode() for name in (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH")}
 
@@ -71,26 +70,42 @@ class Message:
         trailers: the fields after a chunked body (RFC 9112 7.1.2); in order.
     """
 
-    # The frequent values are defaults of the class: making a message sets only what the parser found.
-    chunks: deque[bytes] | None = None
-    received = 0
-    length: int | None = 0
-    complete = False
-    error: RemoteProtocolError | None = None
-    upgrade = False
-    trailers: tuple[tuple[bytes, bytes], ...] = ()
-    keep_alive = True
-    http11 = True
-    query = b""
-
-    path = ""
-    authority = b""
+    __slots__ = (
+        "authority",
+        "chunks",
+        "complete",
+        "error",
+        "fields",
+        "headers",
+        "http11",
+        "keep_alive",
+        "length",
+        "method",
+        "path",
+        "query",
+        "received",
+        "target",
+        "trailers",
+        "upgrade",
+    )
 
     def __init__(self, method: str, target: bytes, fields: list[tuple[bytes, bytes]]) -> None:
         self.method = method
         self.target = target
+        self.path = ""
+        self.query = b""
+        self.authority = b""
+        self.http11 = True
         self.fields = fields
         self.headers = {name.lower(): value for name, value in fields}
+        self.keep_alive = True
+        self.upgrade = False
+        self.length: int | None = 0
+        self.chunks: deque[bytes] | None = None
+        self.received = 0
+        self.complete = False
+        self.error: RemoteProtocolError | None = None
+        self.trailers: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def expects_continue(self) -> bool:
@@ -233,8 +248,12 @@ class RequestReader:
         else:
             path, message.query, authority = split_target(message.method, url)
             message.path, message.authority = decode_path(path), authority or b""
-        self._take_host(message)
-        if not _SPECIAL.isdisjoint(headers):
+        host = headers.get(b"host")
+        if host in _seen_hosts and not message.authority and len(headers) == len(fields):
+            message.authority = host
+        else:
+            self._take_host(message)
+        if b"content-length" in headers or b"transfer-encoding" in headers or b"expect" in headers:
             self._take_body_fields(message)
         self._open = message
         self.messages.append(message)

@@ -45,7 +45,6 @@ class Directory:
         self._priority = priority
         self._parent: Directory | None = None
         self._function: DirFunction | None = None
-        self._secure_only = False
         self._p403: str | None = None
         self._children = Children()
 
@@ -109,7 +108,7 @@ class Directory:
         Raises:
             IncorrectUse: the directory redirects to TLS.
         """
-        if function is not None and self._secure_only:
+        if function is not None and self._function is _require_tls:
             raise IncorrectUse("Already set: this directory redirects to TLS")
         if function is not None and not callable(function):
             raise TypeError(f"a directory function is callable with (request, response), not {function!r}")
@@ -123,7 +122,7 @@ class Directory:
         """
         if self._function is not None:
             raise IncorrectUse("Already set: this directory has a function")
-        self._secure_only = True
+        self._function = _require_tls
 
     def p403(self, path: str) -> None:
         """The page shown when access here is denied, an absolute path of this server (BAS ``dir:p403``)."""
@@ -167,9 +166,6 @@ class Directory:
         Returns:
             Whether the request has been answered.
         """
-        if self._secure_only and not request.is_secure():
-            redirect_to_tls(request, response)
-            return True
         function = self._function
         if function is not None:
             request.relpath = path
@@ -242,18 +238,14 @@ class Children:
 
     def __init__(self) -> None:
         self._ordered: list[Directory] = []
-        self._unnamed: list[Directory] = []
-        self._by_name: dict[str, list[Directory]] = {}
+        self.unnamed: list[Directory] = []  # whom to ask when no name matches
+        self.by_name: dict[str, list[Directory]] = {}  # whom to ask for a first segment, unnamed ones included
 
     def __iter__(self) -> Iterator[Directory]:
         return iter(self._ordered)
 
     def __bool__(self) -> bool:
         return bool(self._ordered)
-
-    def candidates(self, segment: str) -> list[Directory]:
-        """Those to ask about a path that begins with `segment`, in order."""
-        return self._by_name.get(segment, self._unnamed)
 
     def add(self, child: Directory) -> None:
         """Before the first with a lower priority."""
@@ -268,14 +260,14 @@ class Children:
         # New lists each time: a walk that is under way keeps the ones it began with.
         names = {child.name() for child in ordered if child.name()}
         self._ordered = ordered
-        self._unnamed = [child for child in ordered if not child.name()]
-        self._by_name = {name: [child for child in ordered if child.name() in ("", name)] for name in names}
+        self.unnamed = [child for child in ordered if not child.name()]
+        self.by_name = {name: [child for child in ordered if child.name() in ("", name)] for name in names}
 
 
 def serve_from(children: Children, request: Request, response: Response, path: str) -> bool:
     """Ask these directories in their order; returns whether one answered."""
     segment, slash, rest = path.partition("/")
-    for child in children.candidates(segment):
+    for child in children.by_name.get(segment, children.unnamed):
         if not child._name:
             if child.serve(request, response, path):
                 return True
@@ -287,6 +279,14 @@ def serve_from(children: Children, request: Request, response: Response, path: s
             redirect_to_slash(request, response)
             return True
     return False
+
+
+def _require_tls(request: Request, response: Response) -> bool:
+    # The function of a directory that redirects to TLS.
+    if request.is_secure():
+        return False
+    redirect_to_tls(request, response)
+    return True
 
 
 def redirect_to_slash(request: Request, response: Response) -> None:
