@@ -108,10 +108,7 @@ class Connection:
 
     def last_look(self) -> None:
         """At stop: close unless a request has arrived meanwhile."""
-        if self.state is State.IDLE or (self.state is State.HEAD and not self.reader.in_head):
-            self._readable()
-            if self.state is State.IDLE or (self.state is State.HEAD and not self.reader.in_head):
-                self.close()
+        self.service.hub.loop.run_callback(self._look_and_close)
 
     # In the hub.
 
@@ -142,6 +139,15 @@ class Connection:
         elif self.state is State.IDLE:
             self.state = State.HEAD
             self.since = time.monotonic()
+
+    def _look_and_close(self) -> None:
+        if self._is_waiting():
+            self._readable()
+            if self._is_waiting():
+                self.close()
+
+    def _is_waiting(self) -> bool:
+        return self.state is State.IDLE or (self.state is State.HEAD and not self.reader.in_head)
 
     def _hand_to_worker(self) -> None:
         self.state = _BUSY
