@@ -63,16 +63,17 @@ class Connection:
         sock: the accepted socket.
     """
 
-    __slots__ = ("_paused", "reader", "request", "service", "since", "state", "stream")
+    __slots__ = ("_message", "_paused", "reader", "request", "service", "since", "state", "stream")
 
     def __init__(self, service: HttpService, sock: _socket.socket) -> None:
         self.service = service
         self.stream = Stream(sock, service.hub)
         self.stream.set_nodelay(True)
-        self.reader = RequestReader(service.reader_limits)
+        self.reader = RequestReader(service.reader_limits, service.heads)
         self.state = State.HEAD
         self.since = time.monotonic()  # when the state began
         self.request: Request | None = None  # the one that is served now
+        self._message: Message | None = None  # on its way to the worker
         self._paused = False  # the stream looks for input no more: it came while a request was served
         self.stream.park(self._readable)
 
@@ -130,11 +131,12 @@ class Connection:
         reader = self.reader
         try:
             reader.feed(data)
+            self._message = reader.next()
         except Exception:  # a bug of ours; the client shall not wait for an answer
             _log.exception("%r: the parser failed", self)
             self.close()
             return
-        if reader.messages or reader.error is not None:
+        if self._message is not None or reader.error is not None:
             self._hand_to_worker()
         elif self.state is State.IDLE:
             self.state = State.HEAD
@@ -180,20 +182,18 @@ class Connection:
             raise
 
     def _serve_messages(self) -> None:
-        messages = self.reader.messages
+        message, self._message = self._message, None
         served = 0
-        while messages:
-            if served:
-                self.service.workers.take_slot()
-                if served % PIPELINED_PER_TURN == 0:
-                    yield_hub()
-            message = messages.popleft()
+        while message is not None:
             if not self._exchange(message):
                 self._linger()
                 return
-            if message.upgrade:
-                self.reader.resume()
-            served += 1
+            message = self.reader.next()
+            if message is not None:  # pipelined
+                served += 1
+                self.service.workers.take_slot()
+                if served % PIPELINED_PER_TURN == 0:
+                    yield_hub()
         self._park()
 
     def _park(self) -> None:

@@ -42,7 +42,6 @@ class Request:
         "_connection",
         "_cookies",
         "_env",
-        "_headers",
         "_id",
         "_pairs",
         "forwarded",
@@ -59,7 +58,6 @@ class Request:
     def __init__(self, message: Message, connection: Connection) -> None:
         self.message = message
         self._connection: Connection | None = connection
-        self._headers: RequestHeaders | None = None
         self._pairs: list[tuple[str, str]] | None = None
         self._cookies: dict[str, str] | None = None
         self._env: dict[str, Any] | None = None
@@ -94,9 +92,7 @@ class Request:
     @property
     def headers(self) -> RequestHeaders:
         """The header fields; names in any case."""
-        if self._headers is None:
-            self._headers = RequestHeaders(self.message.fields)
-        return self._headers
+        return self.message.fields.view
 
     @property
     def trailers(self) -> RequestHeaders:
@@ -105,12 +101,7 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """One header's value, None when it is missing (BAS ``request:header``)."""
-        headers = self._headers
-        if headers is None:
-            if name.lower().encode("latin-1", "replace") not in self.message.headers:
-                return None
-            headers = self.headers
-        return headers.get(name)
+        return self.message.fields.view.get(name)
 
     def env(self) -> dict[str, Any]:
         """The command environment: one dict for the whole request, whoever handles it (BAS ``request:env``)."""

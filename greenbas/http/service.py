@@ -22,7 +22,7 @@ from greenbas.http.response import Response
 from greenbas.http.settings import HttpSettings
 from greenbas.http.statusline import HeadStart
 from greenbas.http.table import ConnectionTable
-from greenbas.protocol import ReaderLimits
+from greenbas.protocol import HeadParser, ReaderLimits
 from greenbas.protocol.forwarded import parse_networks
 
 __all__ = ["Counters", "HttpService"]
@@ -70,6 +70,7 @@ class HttpService:
             max_target=settings.max_target,
             max_body=settings.max_body,
         )
+        self.heads = HeadParser(self.reader_limits)
         self.head_start = HeadStart(settings.server_name)
         self.trusted = parse_networks(settings.trusted_proxies)
         self.counters = Counters()

@@ -3,12 +3,13 @@
 from greenbas.protocol.cookies import Cookie, parse_cookies
 from greenbas.protocol.dates import http_date, parse_http_date
 from greenbas.protocol.headers import RequestHeaders
-from greenbas.protocol.http1 import Message, ReaderLimits, RequestReader
+from greenbas.protocol.http1 import HeadParser, Message, ReaderLimits, RequestReader
 from greenbas.protocol.mime import content_type, guess_type
 from greenbas.protocol.status import reason
 
 __all__ = [
     "Cookie",
+    "HeadParser",
     "Message",
     "ReaderLimits",
     "RequestHeaders",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from greenbas.errors import LocalProtocolError
@@ -59,10 +59,10 @@ class RequestHeaders(Mapping[str, str]):
 
     __slots__ = ("_fields", "_joined")
 
-    def __init__(self, fields: list[tuple[bytes, bytes]]) -> None:
-        self._fields = fields
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self._fields = tuple(fields)
         self._joined: dict[str, str] = {}
-        for name, value in fields:
+        for name, value in self._fields:
             key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")
             if key in self._joined:
                 # RFC 9110 5.3; RFC 6265 5.4 has Cookie joined with "; ".

@@ -1,0 +1,77 @@
+"""`HeaderSection`: the header fields of a request, parsed and checked, and what they say about the connection."""
+
+from __future__ import annotations
+
+import re
+
+from greenbas.errors import RemoteProtocolError
+from greenbas.protocol.headers import RequestHeaders
+
+__all__ = ["HeaderSection", "checked_host"]
+
+# RFC 9110 7.2: uri-host [":" port]; the characters of reg-name, or an IP literal in brackets.
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.vV]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
+
+
+class HeaderSection:
+    """The fields of one head. Several requests may share one, so nothing in it ever changes.
+
+    Args:
+        pairs: names and values in order, as they were on the wire.
+        http11: False for HTTP/1.0.
+
+    Attributes:
+        pairs: the same, as a tuple.
+        last: the last value by lower-case name.
+        host: the Host field, b"" without one.
+        keep_alive: whether the client allows another request on the connection.
+
+    Raises:
+        RemoteProtocolError: 400; the Host field is missing, repeated or malformed.
+    """
+
+    __slots__ = ("_view", "host", "keep_alive", "last", "pairs")
+
+    def __init__(self, pairs: list[tuple[bytes, bytes]], http11: bool) -> None:
+        self.pairs = tuple(pairs)
+        self.last = {name.lower(): value for name, value in pairs}
+        self.host = self._take_host(http11)
+        self.keep_alive = self._take_connection(http11)
+        self._view: RequestHeaders | None = None
+
+    @property
+    def view(self) -> RequestHeaders:
+        """The fields as handlers see them."""
+        if self._view is None:
+            self._view = RequestHeaders(self.pairs)
+        return self._view
+
+    def _values(self, wanted: bytes) -> list[bytes]:
+        return [value for name, value in self.pairs if name.lower() == wanted]
+
+    def _take_host(self, http11: bool) -> bytes:
+        # RFC 9112 3.2: exactly one valid Host in HTTP/1.1.
+        values = self._values(b"host")
+        if len(values) > 1:
+            raise RemoteProtocolError("more than one Host field")
+        if not values and http11:
+            raise RemoteProtocolError("HTTP/1.1 needs a Host field")
+        return checked_host(values[0].strip(b" \t")) if values else b""
+
+    def _take_connection(self, http11: bool) -> bool:
+        # RFC 9112 9.3
+        if b"connection" not in self.last:
+            return http11
+        options = {option.strip(b" \t") for option in b",".join(self._values(b"connection")).lower().split(b",")}
+        return b"close" not in options and (http11 or b"keep-alive" in options)
+
+
+def checked_host(host: bytes) -> bytes:
+    """The host itself, when it is well-formed.
+
+    Raises:
+        RemoteProtocolError: 400.
+    """
+    if not _HOST.fullmatch(host):
+        raise RemoteProtocolError(f"Host {host[:80]!r} is not a host name")
+    return host
