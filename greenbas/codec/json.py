@@ -16,10 +16,15 @@ def encode(value: Any) -> bytes:
     Dates, times, UUIDs, enums and dataclasses are written as orjson does; keys may be numbers, dates or enums.
 
     Raises:
-        TypeError: a value has no JSON form; the message names its type.
+        TypeError: a value has no JSON form; the message says what it is.
     """
     try:
         return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        # orjson stops at 64 bits; JSON does not. The standard library also words the error for everything else.
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        pass
+    # orjson stops at 64 bits and at text that is not valid Unicode; JSON, with escapes, does not. The standard library
+    # also words the error for everything else.
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError as error:
+        raise TypeError(f"no JSON form: {error}") from None

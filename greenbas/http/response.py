@@ -380,6 +380,11 @@ class Response:
         self._parts = [body]
         self._size = len(body)
 
+    def adopt_lines(self, lines: dict[str, bytes]) -> None:
+        """Take over header lines that were made before, by lower-case name; those set here already stay."""
+        self._check_open("headers")
+        self._lines = dict(lines) if self._lines is None else {**lines, **self._lines}
+
     def send_file(self, fd: int, offset: int, count: int) -> None:
         """Send part of a file as it is, within the announced Content-Length.
 
@@ -460,13 +465,13 @@ class Response:
         message = self._request.message
         service = self._connection.service
         if (
-            self._lines is not None
-            and self._announced is None
-            and message.complete
+            message.complete
             and message.keep_alive
             and message.http11
-            and not (self._close or service.draining)
+            and self._lines is not None
+            and self._announced is None
             and self._status not in BODILESS
+            and not (self._close or service.draining)
             and message.method != "HEAD"
         ):
             # The way of nearly every response; `_commit` below is the general one.

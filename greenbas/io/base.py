@@ -195,6 +195,20 @@ class Io(ABC):
         """
         return None
 
+    def fingerprint(self, path: str) -> tuple[int, ...] | None:
+        """Return numbers that are other ones after any change of a file, so that its content may be remembered.
+
+        Args:
+            path: of a file.
+
+        Returns:
+            The numbers; None when there is no such file, or the I/O cannot tell.
+
+        Raises:
+            InvalidName: the path can name nothing here.
+        """
+        return None
+
     def encrypted(self, path: str) -> bool:
         """Say whether a file is stored encrypted (BAS ``io:encrypted``).
 

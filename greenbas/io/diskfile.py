@@ -62,6 +62,10 @@ class DiskFile(FileHandle):
         self._must_be_natural("offset", offset)
         return self._read_at(size, offset)
 
+    def fingerprint(self) -> tuple[int, ...] | None:
+        status = self._status
+        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_dev
+
     def _read_rest(self) -> bytes:
         pieces: list[bytes] = []
         position = self._position

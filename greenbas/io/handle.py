@@ -156,6 +156,10 @@ class FileHandle(ABC):
         """Hand everything written to the storage."""
         self._must_be_open()
 
+    def fingerprint(self) -> tuple[int, ...] | None:
+        """Return what `Io.fingerprint` returned for the file when it was opened; None when the I/O cannot tell."""
+        return None
+
     def fileno(self) -> int | None:
         """Return the descriptor, for sendfile and its like; None where there is none."""
         self._must_be_open()

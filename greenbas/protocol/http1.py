@@ -25,7 +25,7 @@ import httptools
 from greenbas.errors import BodyTooLarge, IncompleteBody, RemoteProtocolError
 from greenbas.protocol.chunked import ChunkedBody
 from greenbas.protocol.section import HeaderSection, checked_host
-from greenbas.protocol.target import decode_path, path_of, split_target
+from greenbas.protocol.target import BAD_QUERY, decode_path, path_of, split_target
 
 __all__ = ["MAX_FIELDS", "MAX_HEAD", "MAX_TARGET", "HeadParser", "Message", "ReaderLimits", "RequestReader"]
 
@@ -157,9 +157,11 @@ class HeadParser:
         else:
             message = self._parse_anew(head, end, line)
         target = message.target
+        if len(target) > self.limits.max_target:
+            raise self._too_long_target()
         path, mark, query = target.partition(b"?")
-        if path[:1] == b"/" and len(path) < _REMEMBERED_PATH and not mark:
-            message.path = _remembered_path(path)
+        if path[:1] == b"/" and len(path) < _REMEMBERED_PATH and not (mark and BAD_QUERY.search(query)):
+            message.path, message.query = _remembered_path(path), query
         else:
             self._take_target(message)
         return message
@@ -214,7 +216,7 @@ class HeadParser:
         if len(beginning) > self.limits.max_head:
             line = beginning.partition(b"\r\n")[0]
             if len(line) > self.limits.max_target:
-                return RemoteProtocolError(f"the request target is over {self.limits.max_target} bytes", 414)
+                return self._too_long_target()
             return self._too_large([])
         # A parser of its own, thrown away: this is rare, heads come in one piece.
         try:
@@ -252,8 +254,6 @@ class HeadParser:
             message.complete = False
 
     def _take_target(self, message: Message) -> None:
-        if len(message.target) > self.limits.max_target:
-            raise RemoteProtocolError(f"the request target is over {self.limits.max_target} bytes", 414)
         path, message.query, authority = split_target(message.method, message.target)
         message.path = decode_path(path)
         if authority is not None:
@@ -272,6 +272,9 @@ class HeadParser:
         self._parser = httptools.HttpRequestParser(self)
         # llhttp refuses to parse behind a message that says close. Here what follows is another connection's.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def _too_long_target(self) -> RemoteProtocolError:
+        return RemoteProtocolError(f"the request target is over {self.limits.max_target} bytes", 414)
 
     def _too_large(self, fields: list[tuple[bytes, bytes]]) -> RemoteProtocolError:
         if len(fields) > self.limits.max_fields:

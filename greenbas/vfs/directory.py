@@ -8,6 +8,7 @@ ends the walk. (The original skips and repeats unnamed children in some orders; 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,10 +34,13 @@ class Directory:
 
     Raises:
         ValueError: a name with "/" in it, or a priority out of range.
+        TypeError: a name that is no text.
     """
 
     def __init__(self, name: str | None = None, *, priority: int = 0) -> None:
-        name = name or ""
+        name = "" if name is None else name
+        if not isinstance(name, str):
+            raise TypeError(f"directory name {name!r}: use text, or None for an unnamed directory")
         if "/" in name or name in (".", "..") or "\0" in name:
             raise ValueError(f"directory name {name!r}: use one path segment; nest directories for more")
         if not MIN_PRIORITY <= priority <= MAX_PRIORITY:
@@ -70,10 +74,21 @@ class Directory:
         """The inserted directories in the order in which they are asked."""
         return list(self._children)
 
+    @property
+    def function(self) -> DirFunction | None:
+        """The directory function, None without one."""
+        return self._function
+
     def base_uri(self) -> str:
         """The absolute path with a slash at the end; "/" when not installed (BAS ``dir:baseuri``)."""
-        above = self._parent.base_uri() if self._parent is not None else "/"
-        return f"{above}{self._name}/" if self._name else above
+        names: list[str] = []
+        place = self
+        while place._parent is not None:
+            names.append(place._name)
+            place = place._parent
+        if place._name:
+            return "/"  # the topmost has a name: it is not the root of a site
+        return "".join(["/", *(f"{name}/" for name in reversed(names) if name)])
 
     def insert(self, child: Directory, reference: bool = True) -> None:
         """Install a directory below this one (BAS ``dir:insert``).
@@ -85,6 +100,7 @@ class Directory:
         Raises:
             AlreadyInserted: the child has a parent: unlink it first.
             IncorrectUse: the child is this directory or above it.
+            TypeError: the child is no directory.
         """
         self._adopt(child)
         self._children.add(child)
@@ -107,11 +123,12 @@ class Directory:
 
         Raises:
             IncorrectUse: the directory redirects to TLS.
+            TypeError: the function cannot be called with (request, response), or is async.
         """
-        if function is not None and self._function is _require_tls:
-            raise IncorrectUse("Already set: this directory redirects to TLS")
-        if function is not None and not callable(function):
-            raise TypeError(f"a directory function is callable with (request, response), not {function!r}")
+        if function is not None:
+            if self._function is _require_tls:
+                raise IncorrectUse("Already set: this directory redirects to TLS")
+            _check_function(function)
         self._function = function
 
     def redirect2tls(self) -> None:
@@ -124,8 +141,8 @@ class Directory:
             raise IncorrectUse("Already set: this directory has a function")
         self._function = _require_tls
 
-    def p403(self, path: str) -> None:
-        """The page shown when access here is denied, an absolute path of this server (BAS ``dir:p403``)."""
+    def p403(self, path: str | None) -> None:
+        """The page shown when access here is denied, an absolute path of this server, or None (BAS ``dir:p403``)."""
         self._p403 = path
 
     def service(self, request: Request, relpath: str, simforward: bool = False) -> bool:
@@ -141,7 +158,7 @@ class Directory:
         Returns:
             Whether it answered.
         """
-        running = request.running
+        running, caller_path = request.running, request.relpath
         if simforward:
             request.forwarded += 1
         try:
@@ -149,7 +166,7 @@ class Directory:
                 return self.serve_itself(request, request.response, relpath)
             return self.serve(request, request.response, relpath)
         finally:
-            request.running = running
+            request.running, request.relpath = running, caller_path
             if simforward:
                 request.forwarded -= 1
 
@@ -223,6 +240,8 @@ class Directory:
         return True
 
     def _adopt(self, child: Directory) -> None:
+        if not isinstance(child, Directory):
+            raise TypeError(f"only directories can be inserted, not {child!r:.80}; files go into a ResourceReader")
         if child._parent is not None:
             raise AlreadyInserted(f"{child!r} is inserted at {child.base_uri()}: unlink it first")
         if child is self.root():
@@ -271,14 +290,27 @@ def serve_from(children: Children, request: Request, response: Response, path: s
         if not child._name:
             if child.serve(request, response, path):
                 return True
-        elif slash or child._function is not None:
+        elif slash or child._function is not None or not redirect_to_slash(request, response, path):
             # A function answers at "/name" as well as below it; what has no function lives at "/name/".
             if child.serve(request, response, rest):
                 return True
         else:
-            redirect_to_slash(request, response)
             return True
     return False
+
+
+def _check_function(function: Any) -> None:
+    # Now, where the mistake stands in the traceback, and not as a 500 for whoever asks first.
+    if not callable(function):
+        raise TypeError(f"a directory function is callable with (request, response), not {function!r:.80}")
+    if inspect.iscoroutinefunction(function):
+        raise TypeError(f"{function!r:.80} is async: write a plain function, it may block")
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as error:
+        raise TypeError(f"a directory function is called with (request, response); {function!r:.80}: {error}") from None
+    except ValueError:
+        pass  # something built in, which does not tell
 
 
 def _require_tls(request: Request, response: Response) -> bool:
@@ -289,11 +321,24 @@ def _require_tls(request: Request, response: Response) -> bool:
     return True
 
 
-def redirect_to_slash(request: Request, response: Response) -> None:
-    """Send the client to the same path with a slash, so that relative links work; the query is kept."""
+def redirect_to_slash(request: Request, response: Response, path: str) -> bool:
+    """Send the client to the same path with a slash, so that relative links work; the query is kept.
+
+    Args:
+        request: the request.
+        response: its response.
+        path: the path below the directory that wants the slash.
+
+    Returns:
+        False when a slash behind the client's own path would not lead there: in a forward, or when a function has asked
+        for a path of its own. The directory is to answer without the slash then.
+    """
+    if request.forwarded or not request.path.endswith("/" + path):
+        return False
     # 307 keeps method and body (RFC 9110 15.4.8); for GET the original's 302 is what everyone knows.
     status = 302 if request.method in ("GET", "HEAD") else 307
     response.redirect_with(status, request.url() + "/" + (f"?{request.query}" if request.query else ""))
+    return True
 
 
 def redirect_to_tls(request: Request, response: Response) -> None:

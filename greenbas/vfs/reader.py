@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 from greenbas.errors import InvalidName, IsDirectory, NoAccess, NotDirectory, NotFound
 from greenbas.http import Request, Response
-from greenbas.io import FileHandle, Io, hidden
-from greenbas.protocol.mime import compressible, content_type
+from greenbas.io import Io, hidden
+from greenbas.protocol.headers import header_line
+from greenbas.protocol.mime import compressible
 from greenbas.vfs.directory import Children, Directory, redirect_to_slash, serve_from
+from greenbas.vfs.files import StaticFile, StaticFiles
 from greenbas.vfs.static import accepts_gzip, send_static
 
 __all__ = ["DomainReader", "ResourceReader"]
@@ -30,6 +32,7 @@ class ResourceReader(Directory):
     def __init__(self, io: Io, *, name: str | None = None, priority: int = 0) -> None:
         super().__init__(name, priority=priority)
         self._io = io
+        self._files = StaticFiles(io)
         self._headers: dict[str, str] = {}
         self._max_age: int | None = None
         self._prologue = Children()
@@ -38,12 +41,29 @@ class ResourceReader(Directory):
         """The I/O it reads from (BAS ``rsrdr:io``)."""
         return self._io
 
+    @property
+    def prologue(self) -> list[Directory]:
+        """The directories that are asked before the files, in their order."""
+        return list(self._prologue)
+
     def header(self, headers: Mapping[str, str]) -> None:
-        """Extra headers for every response of this reader, instead of those before (BAS ``rsrdr:header``)."""
+        """Extra headers for every file of this reader, instead of those before (BAS ``rsrdr:header``).
+
+        Raises:
+            LocalProtocolError: a bad name or value.
+        """
+        for name, value in headers.items():
+            header_line(name, value)
         self._headers = dict(headers)
 
     def set_max_age(self, seconds: int | None) -> None:
-        """``Cache-Control: max-age`` on files; None sends none (BAS ``rsrdr:maxage``)."""
+        """``Cache-Control: max-age`` on files; None sends none (BAS ``rsrdr:maxage``).
+
+        Raises:
+            ValueError: it is negative.
+        """
+        if seconds is not None and seconds < 0:
+            raise ValueError(f"max-age {seconds}: use seconds from 0 up, or None")
         self._max_age = seconds
 
     def insert_prologue(self, child: Directory) -> None:
@@ -77,23 +97,22 @@ class ResourceReader(Directory):
 
     def _serve_file(self, request: Request, response: Response, path: str) -> bool:
         try:
-            handle = self._io.open(path)
+            file = self._files.open(path)
         except (NotFound, NotDirectory, InvalidName):
             return False
         except IsDirectory:
-            redirect_to_slash(request, response)
-            return True
+            return redirect_to_slash(request, response, path) or self._serve_files(request, response, path + "/")
         except NoAccess:
             self.denied(request, response)
             return True
-        with handle:
+        with file:
             if self._allows(request, response):
-                self._send(request, response, handle, path)
+                self._send(request, response, file, path)
         return True
 
     def _allows(self, request: Request, response: Response) -> bool:
-        if request.method in ("GET", "HEAD"):
-            return True
+        if request.method in ("GET", "HEAD") or request.forwarded:
+            return True  # a forward wants the page, such as one for an error, whatever the client asked to do
         if request.method == "OPTIONS":
             response.set_header("Allow", "OPTIONS, GET, HEAD")
         else:
@@ -101,57 +120,58 @@ class ResourceReader(Directory):
             response.set_header("Allow", "OPTIONS, GET, HEAD")
         return False
 
-    def _send(self, request: Request, response: Response, handle: FileHandle, path: str) -> None:
+    def _send(self, request: Request, response: Response, file: StaticFile, path: str) -> None:
         for name, value in self._headers.items():
             response.set_header(name, value)
         if self._max_age is not None:
             response.set_max_age(self._max_age)
-        kind = content_type(path)
-        if compressible(kind):
-            packed = self._packed_sibling(request, handle, path)
-            if packed is not None:
-                with packed:
-                    response.set_header("Vary", "Accept-Encoding")
-                    response.set_header("Content-Encoding", "gzip")
-                    send_static(request, response, packed, kind)
-                return
-        send_static(request, response, handle, kind)
-
-    def _packed_sibling(self, request: Request, handle: FileHandle, path: str) -> FileHandle | None:
-        # name.css.gz beside name.css, unless it is older: then it was forgotten, and the page would look stale.
-        if b"range" in request.message.headers or not accepts_gzip(request.header("accept-encoding")):
-            return None
-        try:
-            packed = self._io.open(path + ".gz")
-        except (NotFound, NotDirectory, InvalidName, IsDirectory, NoAccess):
-            return None
-        if packed.stat().mtime_ns < handle.stat().mtime_ns:
-            packed.close()
-            return None
-        return packed
+        # A range of a compressed file would be of no use to someone who asked for a range of the file.
+        if compressible(file.kind) and b"range" not in request.message.headers:
+            if accepts_gzip(request.header("accept-encoding")):
+                packed = self._files.open_packed(path, file)
+                if packed is not None:
+                    with packed:
+                        response.set_header("Vary", "Accept-Encoding")
+                        response.set_header("Content-Encoding", "gzip")
+                        send_static(request, response, packed)
+                    return
+        send_static(request, response, file)
 
 
 class DomainReader(ResourceReader):
     """Files for one domain: an unnamed resource reader that answers only for its host (BAS ``ba.create.domainresrdr``).
 
     Args:
-        domain: the host name, compared in lower case without port.
+        domain: the host name, compared in lower case without port; letters beyond ASCII as browsers send them (IDNA).
         io: where the files are.
         priority: -128 to 127.
         page404: the page for what is not found, relative to the I/O; without one the search goes on.
+
+    Raises:
+        ValueError: the domain is empty or more than a host name, and would match no request.
     """
 
     def __init__(self, domain: str, io: Io, *, priority: int = 0, page404: str | None = None) -> None:
         super().__init__(io, priority=priority)
-        self._domain = domain.lower()
+        self._domain = _host_name(domain)
         self._page404 = page404
 
     def __repr__(self) -> str:
         return f"<DomainReader {self._domain!r} priority {self.priority}>"
 
+    @property
+    def domain(self) -> str:
+        """The host name."""
+        return self._domain
+
+    @property
+    def page404(self) -> str | None:
+        """The page for what is not found."""
+        return self._page404
+
     def serve(self, request: Request, response: Response, path: str) -> bool:
         """Answer requests for the domain; see `Directory.serve`."""
-        if request.domain() != self._domain:
+        if request.domain().rstrip(".") != self._domain:
             return False
         if super().serve(request, response, path):
             return True
@@ -161,3 +181,13 @@ class DomainReader(ResourceReader):
         if not self.service(request, self._page404.lstrip("/"), simforward=True):
             response.send_error(404)
         return True
+
+
+def _host_name(domain: str) -> str:
+    host = domain.lower().rstrip(".").removeprefix("[").removesuffix("]")
+    if not host.isascii():
+        host = host.encode("idna").decode("ascii")
+    # A single colon is that of a port; IPv6 addresses have more.
+    if not host or "/" in host or host.count(":") == 1:
+        raise ValueError(f"domain {domain!r}: use a host name alone, such as 'example.com'")
+    return host
