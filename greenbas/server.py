@@ -13,9 +13,9 @@ import gevent
 from gevent import get_hub
 from gevent.event import Event
 
-from greenbas.dispatcher import HubWatchdog, patch
+from greenbas.dispatcher import HubWatchdog, patch, spawn
 from greenbas.errors import GreenbasError, IncorrectUse
-from greenbas.http import AccessLog, HttpService, HttpSettings, check_names, make_settings
+from greenbas.http import AccessLog, HttpService, HttpSettings, State, check_names, make_settings
 from greenbas.limits import raise_descriptor_limit
 from greenbas.logs import LOG_STYLES, configure_logging
 from greenbas.net import Listener
@@ -48,13 +48,17 @@ class Server:
         self._service: HttpService | None = None
         self._watchdog: HubWatchdog | None = None
         self._listeners: list[Listener] = []
-        self._stopped: Event | None = None
+        self._access_log: AccessLog | None = None
+        self._stopped = Event()
+        self._signalled = False
 
     def __repr__(self) -> str:
         if self._service is None:
             return "<Server not started>"
         where = ", ".join(f"{listener.url_host}:{listener.port}" for listener in self._listeners)
-        return f"<Server {where or 'no listener'} {self._service.table!r} {self._service.workers!r}>"
+        state = " stopping" if self._service.draining and not self._stopped.is_set() else ""
+        state = " stopped" if self._stopped.is_set() else state
+        return f"<Server {where or 'no listener'}{state} {self._service.table!r} {self._service.workers!r}>"
 
     @property
     def settings(self) -> HttpSettings:
@@ -100,7 +104,12 @@ class Server:
         Args:
             name: the first path segment it answers to; without one it sees every path.
             priority: -128 to 127; siblings are asked in descending order.
+
+        Raises:
+            TypeError: the function cannot be called with (request, response), or the parentheses are missing.
         """
+        if callable(name):
+            raise TypeError("write @server.directory() or @server.directory('name'), with parentheses")
 
         def install(function: F) -> F:
             made = Directory(name, priority=priority)
@@ -142,7 +151,9 @@ class Server:
 
         Raises:
             BindFailed: names the address and the reason.
+            IncorrectUse: the server has been stopped.
         """
+        self._must_not_be_stopped()
         listener = Listener(get_hub(), self._accept, host=host, port=port, relieve=self._relieve)
         self._listeners.append(listener)
         if self._service is not None:
@@ -150,21 +161,28 @@ class Server:
         return listener
 
     def start(self) -> None:
-        """Begin to serve; returns at once. Does nothing when it has started."""
+        """Begin to serve; returns at once. Does nothing when it has started.
+
+        Raises:
+            IncorrectUse: the server has been stopped: its directories can be inserted in another one.
+        """
+        self._must_not_be_stopped()
         if self._service is not None:
             return
         hub = get_hub()
         self._service = HttpService(hub, self._settings, self._site.answer)
+        self._service.access_log = self._access_log
         self._service.start()
         self._watchdog = HubWatchdog(hub, limit=self._settings.hub_blocked_after)
         self._watchdog.start()
-        self._stopped = Event()
         for listener in self._listeners:
             listener.start()
 
     def log_requests(self, log: AccessLog | None) -> None:
-        """Send access records to `log`, or nowhere."""
-        self.service.access_log = log
+        """Send access records to `log`, or nowhere; before the start or later."""
+        self._access_log = log
+        if self._service is not None:
+            self._service.access_log = log
 
     def stop(self, drain_timeout: float | None = None) -> list[str]:
         """Stop: no new connections, requests on their way are answered, what lasts too long is killed.
@@ -187,13 +205,12 @@ class Server:
         killed = service.drain(seconds, gevent.sleep)
         if self._watchdog is not None:
             self._watchdog.stop()
-        assert self._stopped is not None
         self._stopped.set()
         return killed
 
     def wait(self) -> None:
-        """Block until the server has been stopped."""
-        if self._stopped is not None:
+        """Block until the server has been stopped; returns at once when it has not started."""
+        if self._service is not None:
             self._stopped.wait()
 
     def run(self, port: int = DEFAULT_PORT, *, host: str = "127.0.0.1", log: str = "text") -> None:
@@ -215,27 +232,40 @@ class Server:
         self.serve_forever(log)
 
     def serve_forever(self, log: str = "text") -> None:
-        """Serve on the open listeners until SIGTERM or SIGINT, then drain; a second signal does not wait."""
+        """Serve on the open listeners until SIGTERM or SIGINT, then drain; a second signal does not wait.
+
+        Args:
+            log: "text", "json" or "none"; what `log_requests` was given goes before.
+        """
         configure_logging(log)
+        if log != "none" and self._access_log is None:
+            self.log_requests(AccessLog())
         self.start()
         _tame_collector()
-        if log != "none":
-            self.log_requests(AccessLog())
+        watchers = [gevent.signal_handler(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
+        # After that: who reads it may send a signal at once.
         for listener in self._listeners:
             print(f"greenbas serves http://{listener.url_host}:{listener.port}/", flush=True)
-        watchers = [gevent.signal_handler(number, self._signalled) for number in (signal.SIGTERM, signal.SIGINT)]
         try:
             self.wait()
         finally:
             for watcher in watchers:
                 watcher.cancel()
 
-    def _signalled(self) -> None:
-        again = self._service is not None and self._service.draining
-        if again and self._service is not None:
-            self._service.workers.kill_all()
-        else:
-            gevent.spawn(self.stop)
+    def _on_signal(self) -> None:
+        again, self._signalled = self._signalled, True
+        if not again:
+            spawn(self.stop, name="stop")
+            return
+        # Whatever `stop` still waits for: a handler that does not end, a head that does not come.
+        self.service.workers.kill_all()
+        for connection in self.service.table.in_state(*State):
+            connection.close()
+        self._stopped.set()
+
+    def _must_not_be_stopped(self) -> None:
+        if self._service is not None and self._service.draining:
+            raise IncorrectUse("the server has been stopped: make another one to serve again")
 
     def _accept(self, sock: Any) -> None:
         assert self._service is not None

@@ -12,7 +12,6 @@ from gevent import get_hub
 from greenlet import greenlet
 from support import wait_until
 
-
 # What exists already is no leak of a test. Without this every look at all objects would take a tenth of a second.
 gc.collect()
 gc.freeze()
@@ -35,8 +34,9 @@ def held() -> Held:
     """Count; garbage is collected before."""
     gc.collect()
     # The workers of gevent's thread pools are greenlets too, but of other threads.
-    found = [item for item in gc.get_objects() if isinstance(item, greenlet) and type(item).__name__ != "_WorkerGreenlet"]
-    return Held(sum(not item.dead for item in found), get_hub().loop.activecnt, len(os.listdir("/proc/self/fd")))
+    found = [item for item in gc.get_objects() if isinstance(item, greenlet) and not item.dead]
+    ours = sum(type(item).__name__ != "_WorkerGreenlet" for item in found)
+    return Held(ours, get_hub().loop.activecnt, len(os.listdir("/proc/self/fd")))
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The socket event dispatcher: worker greenlets, timers, native threads, monkey patching, and the hub's watchdog."""
 
 from greenbas.dispatcher import threads
+from greenbas.dispatcher.descriptors import close_fd
 from greenbas.dispatcher.greenlets import greenlet_name, spawn, yield_hub
 from greenbas.dispatcher.patching import is_patched, patch
 from greenbas.dispatcher.proxy import ThreadProxy, proxy
@@ -13,6 +14,7 @@ __all__ = [
     "ThreadProxy",
     "Timer",
     "Workers",
+    "close_fd",
     "greenlet_name",
     "is_patched",
     "patch",

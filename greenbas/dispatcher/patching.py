@@ -87,7 +87,7 @@ def _use_native_logging_locks() -> None:
     def create_lock(handler: logging.Handler) -> None:
         handler.lock = native_rlock()
 
-    logging.Handler.createLock = create_lock  # type: ignore[method-assign]
+    logging.Handler.createLock = create_lock  # type: ignore[assignment,method-assign]
     for reference in list(logging._handlerList):  # type: ignore[attr-defined]
         handler = reference()
         if handler is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any
 
-from gevent import get_hub
+from gevent import Timeout, get_hub
+from gevent.lock import Semaphore
 
 from greenbas.dispatcher.greenlets import spawn
 from greenbas.errors import IncorrectUse
@@ -22,9 +24,10 @@ Tick = Callable[[], Any]
 class Timer:
     """A timer that calls a function in a greenlet of its own (BAS ``ba.timer``).
 
-    The function may block. Returning True arms the timer again with the same interval; anything else ends it. A generator
-    function runs to its next ``yield`` at each tick: ``yield True`` waits for the next tick, ``yield False`` or the end
-    stops for good. A function that raises is dead: the error is logged, and later calls here raise it.
+    The function may block, and is never called twice at once: a tick that is due meanwhile waits. Returning True arms the
+    timer again with the same interval; anything else ends it. A generator function runs to its next ``yield`` at each
+    tick: ``yield True`` waits for the next tick, ``yield False`` or the end stops for good. A function that raises is
+    dead: the error is logged, and later calls here raise it. Ticks see the context variables of the call of `set`.
 
     An active timer keeps itself alive. As a context manager it cancels itself at the end of the block.
 
@@ -39,7 +42,9 @@ class Timer:
         self._failure: BaseException | None = None
         self._seconds = 0.0
         self._watcher: Any = None
-        self._armings = 0  # counts set, reset and cancel, so that a tick that is running notices them
+        self._armings = 0  # counts set, reset and cancel, so that a tick that is due or running notices them
+        self._context = copy_context()
+        self._one_call = Semaphore()
 
     def __repr__(self) -> str:
         state = f"every {self._seconds:g} s" if self.active else "inactive"
@@ -68,21 +73,26 @@ class Timer:
             True, or False when the immediate call said that it is enough.
 
         Raises:
-            IncorrectUse: the function raised before, or its generator has ended.
-            ValueError: `seconds` is negative.
+            IncorrectUse: the function raised before, its generator has ended, or an immediate call meets one that runs.
+            ValueError: `seconds` is negative or no number.
         """
         self._check()
-        if seconds < 0:
+        if not seconds >= 0:
             raise ValueError(f"a timer cannot wait {seconds} seconds")
+        if immediately and self._one_call.locked():
+            raise IncorrectUse("the timer's function is running: it cannot be called immediately")
         self._disarm()
         self._seconds = seconds
+        self._context = copy_context()
         if immediately:
-            arming = self._armings
-            if not self._call():
-                self._check(ended=False)
-                return False
+            with self._one_call:
+                arming = self._armings
+                again = self._call()
+            self._check(ended=False)
             if arming != self._armings:
                 return self.active  # the function itself set or cancelled the timer
+            if not again:
+                return False
         self._arm()
         return True
 
@@ -111,13 +121,20 @@ class Timer:
             watcher.close()
 
     def _due(self) -> None:
-        self._disarm()
-        spawn(self._tick, name=f"timer:{_name(self._function)}")
+        self._context.run(spawn, self._tick, self._armings, name=f"timer:{_name(self._function)}")
 
-    def _tick(self) -> None:
-        arming = self._armings
-        if self._call() and arming == self._armings:
-            self._arm()
+    def _tick(self, arming: int) -> None:
+        with self._one_call:
+            if arming != self._armings:
+                return  # set or cancelled since it became due
+            self._disarm()
+            arming = self._armings
+            try:
+                again = self._call()
+            except Timeout as error:  # an immediate call lets it through: it may be meant for the caller
+                again = self._fail(error)
+            if again and arming == self._armings:
+                self._arm()
 
     def _call(self) -> bool:
         try:
@@ -126,15 +143,23 @@ class Timer:
                 self._generator = result
                 result = next(result)
         except StopIteration:
-            self._exhausted = True
-            return False
+            return self._end()
         except Exception as error:
-            self._failure = error
-            _log.exception("timer %s failed and is dead", _name(self._function))
-            return False
+            return self._fail(error)
         if self._generator is not None and result is not True:
-            self._exhausted = True
+            return self._end()
         return result is True
+
+    def _end(self) -> bool:
+        self._exhausted = True
+        self._disarm()
+        return False
+
+    def _fail(self, error: BaseException) -> bool:
+        self._failure = error
+        self._disarm()
+        _log.error("timer %s failed and is dead", _name(self._function), exc_info=error)
+        return False
 
     def _check(self, ended: bool = True) -> None:
         if self._failure is not None:

@@ -52,6 +52,8 @@ class Worker(greenlet):
                     self.job()
                 except GreenletExit:
                     return
+                except KeyboardInterrupt:
+                    raise  # through the hub to the main greenlet: Ctrl-C must end a program whatever runs at the moment
                 except BaseException:
                     _log.exception("%s failed outside of its handler", self.name)
                 self.job = None
@@ -174,11 +176,11 @@ class Workers:
 
     def _start_queued(self) -> None:
         if self._queue and self.active < self.limit:
-            self.hub.loop.run_callback(self._run_queued)
-
-    def _run_queued(self) -> None:
-        if self._queue and self.active < self.limit:
-            self.run(self._queue.popleft())
+            # The slot is taken now: a job that arrives before the callback would overtake the queue.
+            self.active += 1
+            worker = self._idle.pop() if self._idle else self._make()
+            worker.job = self._queue.popleft()
+            self.hub.loop.run_callback(worker.switch)
 
 
 def _kill(worker: Any) -> None:

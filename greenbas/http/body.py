@@ -12,6 +12,8 @@ from greenbas.protocol import Message, RequestReader
 
 __all__ = ["Body"]
 
+READ_SIZE = 64 * 1024
+CHUNKED_READ_SIZE = 16 * 1024  # bytes; tiny chunks take a microsecond each, and this many bytes hold up to 2,700
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -117,7 +119,8 @@ class Body:
         return chunks.popleft()
 
     def _receive(self, timeout: float) -> None:
-        data = self._stream.read(timeout=timeout)
+        size = READ_SIZE if self._message.length is not None else CHUNKED_READ_SIZE
+        data = self._stream.read(size, timeout)
         if data:
             self._reader.feed(data)
         else:

@@ -12,7 +12,7 @@ from greenbas.dispatcher.watchdog import BLOCKED_AFTER
 from greenbas.dispatcher.workers import MAX_WORKERS, QUEUE_LENGTH
 from greenbas.errors import SettingError
 from greenbas.protocol.forwarded import parse_networks
-from greenbas.protocol.http1 import MAX_FIELDS, MAX_HEAD, MAX_TARGET
+from greenbas.protocol.head import MAX_FIELDS, MAX_HEAD, MAX_TARGET
 
 __all__ = ["HttpSettings", "check_names", "make_settings"]
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from greenbas.dispatcher import close_fd
 from greenbas.errors import Exists, IoError, IsDirectory, NoAccess, NotFound, StartError
 from greenbas.io.base import Io
 from greenbas.io.diskfile import DiskFile, make_stat
@@ -118,7 +119,7 @@ class DiskIo(Io):
                 raise NotFound(relative) from None
             raise from_os_error(error, relative) from None
         if not self._holds(_where(fd, full)):
-            os.close(fd)
+            close_fd(fd)
             raise NotFound(relative)
         return fd
 
@@ -130,7 +131,7 @@ class DiskIo(Io):
         status = os.fstat(fd)
         if stat.S_ISREG(status.st_mode):
             return status
-        os.close(fd)
+        close_fd(fd)
         raise (IsDirectory if stat.S_ISDIR(status.st_mode) else NoAccess)(relative)
 
     @contextmanager
@@ -145,7 +146,7 @@ class DiskIo(Io):
         except OSError as error:
             raise error if isinstance(error, IoError) else from_os_error(error, relative) from None
         finally:
-            os.close(directory)
+            close_fd(directory)
 
     def stat(self, path: str) -> Stat:
         relative = normalize(path)
@@ -153,7 +154,7 @@ class DiskIo(Io):
         try:
             status = os.fstat(fd)
         finally:
-            os.close(fd)
+            close_fd(fd)
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise NoAccess(relative, "is neither file nor directory")
         return make_stat(relative, status)
@@ -195,7 +196,7 @@ class DiskIo(Io):
         except OSError as error:
             raise error if isinstance(error, IoError) else from_os_error(error, relative) from None
         finally:
-            os.close(fd)
+            close_fd(fd)
 
     def _listed(self, relative: str, entry: os.DirEntry[str]) -> bool:
         try:
@@ -244,7 +245,7 @@ class DiskIo(Io):
         try:
             return DiskIo(_where(fd, self._prefix + relative), writable=self._writable)
         finally:
-            os.close(fd)
+            close_fd(fd)
 
     def real_path(self, path: str) -> str:
         relative = normalize(path)

@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from greenbas.dispatcher import close_fd
 from greenbas.io.handle import Bytes, FileHandle, Mode, Stat
 from greenbas.io.oserrors import from_os_error
 
@@ -131,7 +132,7 @@ class DiskFile(FileHandle):
 
     def _release(self) -> None:
         try:
-            os.close(self._fd)
+            close_fd(self._fd)
         except OSError as error:
             # Linux has freed the descriptor all the same; a network file system tells of a full disk here.
             raise from_os_error(error, self._path) from None

@@ -2,8 +2,10 @@
 
 from greenbas.protocol.cookies import Cookie, parse_cookies
 from greenbas.protocol.dates import http_date, parse_http_date
+from greenbas.protocol.head import HeadParser, ReaderLimits
 from greenbas.protocol.headers import RequestHeaders
-from greenbas.protocol.http1 import HeadParser, Message, ReaderLimits, RequestReader
+from greenbas.protocol.http1 import RequestReader
+from greenbas.protocol.message import Message
 from greenbas.protocol.mime import content_type, guess_type
 from greenbas.protocol.status import reason
 

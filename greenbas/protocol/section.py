@@ -46,6 +46,10 @@ class HeaderSection:
             self._view = RequestHeaders(self.pairs)
         return self._view
 
+    def count(self, wanted: bytes) -> int:
+        """How many fields have this name, given in lower case."""
+        return len(self._values(wanted))
+
     def _values(self, wanted: bytes) -> list[bytes]:
         return [value for name, value in self.pairs if name.lower() == wanted]
 

@@ -35,8 +35,6 @@ def split_target(method: str, target: bytes) -> tuple[bytes, bytes, bytes | None
     if target[:1] == b"/":
         path, _, query = target.partition(b"?")
         authority = None
-    elif method == "CONNECT":
-        raise RemoteProtocolError("CONNECT is for proxies; this is an origin server", 501)
     elif target == b"*" and method == "OPTIONS":
         return target, b"", None
     elif match := _ABSOLUTE.fullmatch(target):

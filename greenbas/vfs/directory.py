@@ -2,8 +2,8 @@
 
 The walk. A directory asks its own function first; a function that says False leaves the request to what the directory
 does by itself, which for a plain one is asking its children: in descending priority, first come first among equals; a
-named child only when its name is the first segment of the path, an unnamed one always; each once. The first that answers
-ends the walk. (The original skips and repeats unnamed children in some orders; BAS reference c.1.)
+named child only when its name is the first segment of the path, an unnamed one always; each once. The first that
+answers ends the walk. (The original skips and repeats unnamed children in some orders; BAS reference c.1.)
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ class Directory:
         """Install a directory function, or remove it (BAS ``dir:setfunc``).
 
         Args:
-            function: called with (request, response) for every request that comes here; `request.relpath` is the rest of
-                the path. It answers, or returns False to pass the request on. A returned str, bytes, dict or list is
-                the body.
+            function: called with (request, response) for every request that comes here; `request.relpath` is the rest
+                of the path. It answers, or returns False to pass the request on. A returned str, bytes, dict or list
+                is the body.
 
         Raises:
             IncorrectUse: the directory redirects to TLS.

@@ -77,9 +77,8 @@ class ResourceReader(Directory):
 
     def serve_itself(self, request: Request, response: Response, path: str) -> bool:
         """Prologue, files, children; the directories are asked in initial requests only."""
-        if self._prologue and not request.forwarded:
-            if serve_from(self._prologue, request, response, path):
-                return True
+        if self._prologue and not request.forwarded and serve_from(self._prologue, request, response, path):
+            return True
         if self._serve_files(request, response, path):
             return True
         return not request.forwarded and self.serve_children(request, response, path)
@@ -125,17 +124,16 @@ class ResourceReader(Directory):
             response.set_header(name, value)
         if self._max_age is not None:
             response.set_max_age(self._max_age)
-        # A range of a compressed file would be of no use to someone who asked for a range of the file.
-        if compressible(file.kind) and b"range" not in request.message.headers:
-            if accepts_gzip(request.header("accept-encoding")):
-                packed = self._files.open_packed(path, file)
-                if packed is not None:
-                    with packed:
-                        response.set_header("Vary", "Accept-Encoding")
-                        response.set_header("Content-Encoding", "gzip")
-                        send_static(request, response, packed)
-                    return
-        send_static(request, response, file)
+        packed = self._files.open_packed(path, file) if compressible(file.kind) else None
+        if packed is None:
+            send_static(request, response, file)
+            return
+        with packed:
+            # Caches have to know that there are two, whichever this client gets (RFC 9110 12.5.5).
+            response.add_header("Vary", "Accept-Encoding")
+            # A range of a compressed file would be of no use to someone who asked for a range of the file.
+            plain = b"range" in request.message.headers or not accepts_gzip(request.header("accept-encoding"))
+            send_static(request, response, file if plain else packed)
 
 
 class DomainReader(ResourceReader):

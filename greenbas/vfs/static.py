@@ -37,6 +37,7 @@ def send_static(request: Request, response: Response, file: StaticFile) -> None:
     if verdict is Verdict.NOT_MODIFIED:
         # RFC 9110 15.4.5: the validators and what a cache needs, nothing about a body.
         response.set_header("Content-Type", None)
+        response.set_header("Content-Encoding", None)
         response.status = 304
         return
     ranges = _wanted_ranges(request, file) if b"range" in given else None
@@ -56,13 +57,13 @@ def send_static(request: Request, response: Response, file: StaticFile) -> None:
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """Whether an Accept-Encoding value allows gzip (RFC 9110 12.5.3)."""
-    if accept_encoding is None or "gzip" not in accept_encoding:
+    if accept_encoding is None:
         return False
-    for item in accept_encoding.split(","):
+    for item in accept_encoding.lower().split(","):
         coding, _, parameter = item.partition(";")
-        if coding.strip().lower() in ("gzip", "x-gzip"):
+        if coding.strip() in ("gzip", "x-gzip"):
             name, _, weight = parameter.strip().partition("=")
-            return not (name.strip().lower() == "q" and weight.strip().strip("0") in ("", "."))
+            return not (name.strip() == "q" and weight.strip().strip("0") in ("", "."))
     return False
 
 
@@ -80,7 +81,8 @@ def _send(request: Request, response: Response, file: StaticFile, start: int, st
     if request.method == "HEAD":
         response.set_content_length(stop - start)
     elif stop - start <= SMALL:
-        response.write(file.read(start, stop))
+        # Not by write(): what is larger than the output buffer would leave chunked, without its length.
+        response.finish_with(bytes(file.read(start, stop)))
     else:
         response.set_content_length(stop - start)
         _pass_on(response, file, start, stop)

@@ -325,6 +325,19 @@ def test_a_job_that_ends_by_greenletexit_ends_its_worker(
     assert caplog.records == []
 
 
+def test_ctrl_c_in_a_worker_reaches_the_main_greenlet(make: Callable[..., Workers]) -> None:
+    """It was logged as a failed job, and the program went on."""
+    workers = make()
+
+    def job() -> None:
+        raise KeyboardInterrupt
+
+    get_hub().loop.run_callback(workers.run, job)
+    with pytest.raises(KeyboardInterrupt):
+        wait_until(lambda: False)
+    assert quiet(workers)
+
+
 def test_idle_workers_are_bounded(make: Callable[..., Workers]) -> None:
     workers = make(IDLE_WORKERS * 2)
     go = Event()
@@ -425,17 +438,15 @@ def test_kill_all_by_a_worker_spares_that_worker(make: Callable[..., Workers]) -
     assert log == ["a starts"]
 
 
-def test_kill_all_right_after_a_queued_job_was_given_to_a_worker(make: Callable[..., Workers]) -> None:
+def test_a_queued_job_can_be_killed_between_its_giving_and_its_beginning(make: Callable[..., Workers]) -> None:
     workers = make(1, 5)
-    log, (a, b) = gates("ab")
-    start(workers, a.job, b.job)
+    log, (b,) = gates("b")
     killed: list[list[str]] = []
-
-    a.opened.set()
-    wait_until(lambda: "a ends" in log)
-    in_hub(lambda: killed.append(workers.kill_all()))
+    start(workers, get_hub().switch, b.job)
+    (first,) = workers.busy
+    in_hub(first.switch, lambda: killed.append([repr(log), *workers.kill_all()]))
     wait_until(lambda: quiet(workers))
-    assert killed == [["worker-1 <Gate b>"]]
+    assert killed == [["[]", "worker-1 <Gate b>"]]
     assert "b ends" not in log
 
 
@@ -475,7 +486,7 @@ def test_a_busy_worker_is_named_after_whose_job_it_runs(make: Callable[..., Work
 
 
 def test_counters_agree_after_ten_thousand_jobs(make: Callable[..., Workers]) -> None:
-    """Jobs of every kind, in bursts over the limit: at once, waiting, raising, killed, without a slot and with it again."""
+    """Jobs of every kind, in bursts over the limit."""
     workers = make(20, 30)
     ended = [0]
     accepted = refused = 0

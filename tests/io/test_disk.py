@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from greenbas.dispatcher import close_fd
 from greenbas.errors import (
     Exists,
     GreenbasError,
@@ -227,7 +228,7 @@ def test_fifo_with_a_reader_is_not_written(io: DiskIo, base: Path) -> None:
             io.open("fifo", "w")
         assert os.read(reader, 1) == b""
     finally:
-        os.close(reader)
+        close_fd(reader)
 
 
 @pytest.mark.parametrize("parts", ["in", "in/deep"])
