@@ -8,10 +8,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 
-from gevent import get_hub
+from gevent import get_hub, sleep
 from greenlet import greenlet
 from support import wait_until
 
+sleep(0)  # makes the hub and starts it
 # What exists already is no leak of a test. Without this every look at all objects would take a tenth of a second.
 gc.collect()
 gc.freeze()

@@ -80,7 +80,8 @@ def _use_native_logging_locks() -> None:
     """Give every logging handler a lock of the operating system.
 
     A patched lock that a pool thread and the hub's thread both want can lose its wake-up and hang for ever; code that
-    logs inside `threads.offload` would meet that. A handler's emit does not switch greenlets, so a native lock is right.
+    logs inside `threads.offload` would meet that. A handler's emit does not switch greenlets, so a native lock is
+    right.
     """
     native_rlock: Any = monkey.get_original("_thread", "RLock")
 

@@ -19,8 +19,8 @@ def proxy(target: Any, *args: Any, **kwargs: Any) -> Any:
     """Wrap an object so that everything it does happens in one native thread, and only the caller waits.
 
     Args:
-        target: the object; or a function or class, called in the thread with the other arguments to make it. Drivers that
-            bind an object to its thread need the second form: ``proxy(sqlite3.connect, "my.db")``.
+        target: the object; or a function or class, called in the thread with the other arguments to make it. Drivers
+            that bind an object to its thread need the second form: ``proxy(sqlite3.connect, "my.db")``.
 
     Returns:
         An object with the same attributes. Results that are not plain data (cursors, rows of a class) are proxied too.
@@ -119,7 +119,7 @@ def _call(owner: ThreadProxy, function: Callable[..., Any], *args: Any, **kwargs
         return thread.offload(function, *map(_unwrap, args), **{key: _unwrap(value) for key, value in kwargs.items()})
     except Exception as error:
         if "same thread" in str(error):
-            error.add_note("The object is bound to the thread that made it: let the proxy make it, proxy(function, ...).")
+            error.add_note("The object belongs to the thread that made it. Let the proxy make it: proxy(function, ...)")
         raise
 
 

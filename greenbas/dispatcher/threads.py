@@ -21,7 +21,7 @@ __all__ = ["DEFAULT_THREADS", "MAX_THREADS", "Thread", "configure", "create", "d
 P = ParamSpec("P")
 R = TypeVar("R")
 
-DEFAULT_THREADS = 4  # for run() and offload(); most such code waits for a database or disk rather than for the processor
+DEFAULT_THREADS = 4  # for run() and offload(); such code mostly waits for a database or disk, not for the processor
 MAX_THREADS = 19  # BAS allows fewer than 20; more threads than that only queue for the interpreter lock
 
 _library = Thread(DEFAULT_THREADS, name="library")

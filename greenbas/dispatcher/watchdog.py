@@ -32,8 +32,8 @@ _native_ident: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 class HubWatchdog:
     """Watches one hub from a native thread.
 
-    A timer in the hub notes the time; the thread looks whether the note is old. A greenlet that holds the hub longer than
-    the limit is logged once, with its name, its stack and how long it took, and counted.
+    A timer in the hub notes the time; the thread looks whether the note is old. A greenlet that holds the hub longer
+    than the limit is logged once, with its name, its stack and how long it took, and counted.
 
     Args:
         hub: the hub to watch; make the watchdog in its thread.

@@ -21,8 +21,8 @@ class AccessLog:
     """Makes the records.
 
     Args:
-        logger: where they go, at level INFO. Each record has the attributes client, user, method, target, status, bytes,
-            seconds and id.
+        logger: where they go, at level INFO. Each record has the attributes client, user, method, target, status,
+            bytes, seconds and id.
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
@@ -52,7 +52,10 @@ class AccessLog:
 
 
 class TextFormatter(logging.Formatter):
-    """``2026-11-21T08:15:00Z 127.0.0.1 - "GET /hello" 200 13 0.000123 id``; quotes and controls in values are escaped."""
+    """Lines such as ``2026-11-21T08:15:00.123Z 127.0.0.1 - "GET /hello" 200 13 0.000123 3f9a1c-7``.
+
+    The request is a JSON string, so no quote or control character in it can forge a line.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of one record."""

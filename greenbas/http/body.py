@@ -133,8 +133,8 @@ class Body:
             self._stream.write(_CONTINUE, self._settings.write_timeout)
 
     def _patience(self) -> float:
-        # Seconds until the body is slower than the minimum rate. Each byte buys a little more time, but a fast start does
-        # not buy a long silence.
+        # Seconds until the body is slower than the minimum rate. Each byte buys a little more time, but a fast start
+        # does not buy a long silence.
         settings = self._settings
         now = time.monotonic()
         self._since = self._since or now
@@ -144,9 +144,8 @@ class Body:
         return min(silence, self._since + settings.body_grace + self._message.received / settings.body_rate - now)
 
     def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(
-            f"the request body is over {self._settings.max_memory_body} bytes: read it in blocks, or raise max_memory_body"
-        )
+        limit = self._settings.max_memory_body
+        return BodyTooLarge(f"the request body is over {limit} bytes: read it in blocks, or raise max_memory_body")
 
     def _give_up(self, error: BodyTimeout | IncompleteBody) -> BodyTimeout | IncompleteBody:
         self._message.error = error

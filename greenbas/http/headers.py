@@ -6,7 +6,7 @@ from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from greenbas.http.response import Response
+    from greenbas.http.responsehead import ResponseHead
 
 __all__ = ["ResponseHeaders"]
 
@@ -20,7 +20,7 @@ class ResponseHeaders(MutableMapping[str, str]):
 
     __slots__ = ("_response",)
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: ResponseHead) -> None:
         self._response = response
 
     def __getitem__(self, name: str) -> str:

@@ -179,7 +179,7 @@ class Request:
     @overload
     def data(self, name: str, second: str, /, *names: str) -> tuple[str | None, ...]: ...
 
-    def data(self, *names: str) -> dict[str, str] | str | None | tuple[str | None, ...]:
+    def data(self, *names: str) -> dict[str, str] | str | tuple[str | None, ...] | None:
         """Url-encoded parameters of query and body together (BAS ``request:data``).
 
         Args:
@@ -233,8 +233,8 @@ class Request:
         """The raw body in blocks of exactly `block_size` bytes, the last one shorter (BAS ``request:rawrdr``).
 
         Raises:
-            ValueError: the body is url-encoded or multipart/form-data, which `data` and `multipart` read, or the size is
-                not positive.
+            ValueError: the body is url-encoded or multipart/form-data, which `data` and `multipart` read, or the size
+                is not positive.
             RemoteProtocolError: while iterating; as `body`, but without a limit on the size.
         """
         if block_size < 1:
@@ -283,10 +283,10 @@ class Request:
         """
         since = parse_http_date(self.header("if-modified-since") or "")
         # RFC 9110 13.1.3: only for GET and HEAD, and not when If-None-Match asks more exactly.
-        if since is not None and self.method in ("GET", "HEAD") and self.header("if-none-match") is None:
-            if int(modified) <= since:
-                self.response.status = 304
-                raise Abort
+        asked = since is not None and self.method in ("GET", "HEAD") and self.header("if-none-match") is None
+        if asked and since is not None and int(modified) <= since:
+            self.response.status = 304
+            raise Abort
         return True
 
     def abort(self) -> None:

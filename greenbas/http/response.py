@@ -1,9 +1,9 @@
 """`Response`: status, headers and output of one request, and when they leave.
 
-Rules of this file. Status and headers may change until the head is *committed*, which happens when the buffer overflows,
-on `flush`, on `send`, or at the end. A response that ends uncommitted gets a Content-Length; one that commits earlier is
-chunked, or raw when the handler announced its length, or ends with the connection for HTTP/1.0. Framing headers are ours:
-no handler can contradict the bytes that follow.
+Rules of this file. Status and headers may change until the head is *committed*, which happens when the buffer
+overflows, on `flush`, on `send`, or at the end. A response that ends uncommitted gets a Content-Length; one that
+commits earlier is chunked, or raw when the handler announced its length, or ends with the connection for HTTP/1.0.
+Framing headers are ours: no handler can contradict the bytes that follow.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urljoin
 
 from greenbas.codec import encode_json
-from greenbas.errors import Abort, IncorrectUse, IsCommitted, LocalProtocolError, MixingWriteSend, NetError
+from greenbas.errors import Abort, IncorrectUse, LocalProtocolError, MixingWriteSend, NetError
 from greenbas.http.errorpage import error_page
-from greenbas.http.headers import ResponseHeaders
+from greenbas.http.responsehead import HTML, NO_STORE, ResponseHead
 from greenbas.net import Buffer, send_file
-from greenbas.protocol import Cookie, http_date
-from greenbas.protocol.headers import header_line
 from greenbas.protocol.status import BODILESS
 
 if TYPE_CHECKING:
@@ -26,9 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Response"]
 
-HTML = "text/html; charset=utf-8"
 LARGE = 256 * 1024  # a body beyond this goes out by itself: joining it with the head would copy it once more
-NO_STORE = "no-store, no-cache, must-revalidate, max-age=0"
 _NO_LINES: dict[str, bytes] = {}
 _HTML_LINE = b"Content-Type: text/html; charset=utf-8\r\n"
 # Characters of a URL that a Location keeps; everything else is escaped, so that no value can break the header.
@@ -36,180 +32,32 @@ _URL_SAFE = "/:?#[]@!$&'()*+,;=%-._~"
 _MSG_MORE = 0x8000  # Linux: more follows, so the head and the file that comes behind it share packets
 
 
-class Response:
+class Response(ResponseHead):
     """The response to one request."""
 
-    __slots__ = (
-        "_announced",
-        "_body_size",
-        "_chunked",
-        "_close",
-        "_committed",
-        "_connection",
-        "_downgraded",
-        "_lines",
-        "_mode",
-        "_parts",
-        "_reason",
-        "_request",
-        "_sent",
-        "_size",
-        "_status",
-        "broken",
-    )
+    __slots__ = ("_body_size", "_chunked", "_connection", "_mode", "_parts", "_sent", "_size", "broken")
 
     def __init__(self, connection: Connection, request: Request) -> None:
+        # All in one place, without a call of super(): it is the path of every request.
         self._connection = connection
         self._request = request
         self._status = 200
-        self._reason: str | None = None
-        self._lines: dict[str, bytes] | None = None
+        self._reason = None
+        self._lines = None
+        self._announced = None
+        self._committed = False
+        self._close = False
+        self._downgraded = False
         self._parts: list[bytes] = []
         self._size = 0  # bytes in _parts
         self._body_size = 0  # bytes of body produced before those
         self._sent = 0  # bytes of body that went out
-        self._announced: int | None = None
-        self._committed = False
         self._chunked = False
-        self._close = False
-        self._downgraded = False
         self._mode: Literal["", "write", "send"] = ""
         self.broken: NetError | None = None  # why the client can no longer be reached
 
     def __repr__(self) -> str:
         return f"<Response {self._status}{' committed' if self._committed else ''} {self.byte_count()} bytes>"
-
-    # Status and headers.
-
-    @property
-    def status(self) -> int:
-        """The status code; assign to change it."""
-        return self._status
-
-    @status.setter
-    def status(self, code: int) -> None:
-        self.set_status(code)
-
-    @property
-    def headers(self) -> ResponseHeaders:
-        """The header fields as a mapping; changes count until the response is committed."""
-        return ResponseHeaders(self)
-
-    def set_status(self, code: int, reason: str | None = None) -> None:
-        """Set the status (BAS ``response:setstatus``).
-
-        Args:
-            code: 200 to 999; any of them gives a valid status line.
-            reason: instead of the registered phrase.
-
-        Raises:
-            IsCommitted: the head has gone.
-            ValueError: the code cannot be a final status.
-        """
-        self._check_open("the status")
-        if not isinstance(code, int) or not 200 <= code <= 999:
-            raise ValueError(f"status {code!r}: use a number from 200 to 999")
-        if reason is not None and not (reason.isascii() and (reason.isprintable() or not reason)):
-            raise LocalProtocolError(f"reason phrase {reason!r}: use printable ASCII")
-        self._status, self._reason = code, reason
-
-    def get_status(self) -> int:
-        """The status code (BAS ``response:getstatus``)."""
-        return self._status
-
-    def set_header(self, name: str, value: str | None = None) -> None:
-        """Set a header, or remove it without a value (BAS ``response:setheader``).
-
-        Raises:
-            IsCommitted: the head has gone.
-            LocalProtocolError: a bad name or value, or a header by which greenbas frames the message.
-        """
-        self._check_open(f"header {name}")
-        key = name.lower()
-        if key in _FRAMING:
-            self._set_framing(key, value)
-        elif value is None:
-            if self._lines is not None:
-                self._lines.pop(key, None)
-        else:
-            self._set_line(key, header_line(name, value))
-
-    def add_header(self, name: str, value: str) -> None:
-        """Add a header beside those of the same name, such as Link.
-
-        Raises:
-            IsCommitted, LocalProtocolError: as `set_header`.
-        """
-        self._check_open(f"header {name}")
-        key = name.lower()
-        if key in _FRAMING:
-            raise LocalProtocolError(f"{name} can stand only once: use set_header")
-        before = self._lines.get(key, b"") if self._lines is not None else b""
-        self._set_line(key, before + header_line(name, value))
-
-    def contains_header(self, name: str) -> str | None:
-        """The header's value (several are joined with ", "), or None (BAS ``response:containsheader``)."""
-        key = name.lower()
-        if key == "content-length" and self._announced is not None:
-            return str(self._announced)
-        lines = (self._lines or {}).get(key)
-        if lines is None:
-            return None
-        return ", ".join(line.partition(": ")[2] for line in lines.decode("latin-1").splitlines())
-
-    def header_names(self) -> list[str]:
-        """The names of the headers set so far, as they will be sent."""
-        return [line.partition(b":")[0].decode() for line in (self._lines or {}).values()]
-
-    def set_content_type(self, content_type: str, replace: bool = True) -> bool:
-        """Set Content-Type (BAS ``response:setcontenttype``); False when one was there and `replace` is not wanted."""
-        if not replace and self._lines is not None and "content-type" in self._lines:
-            return False
-        self.set_header("Content-Type", content_type)
-        return True
-
-    def set_content_length(self, length: int) -> None:
-        """Announce the exact size of the body and send it raw (BAS ``response:setcontentlength``).
-
-        Raises:
-            LocalProtocolError: the length is negative, or less than what is written already.
-        """
-        self._check_open("Content-Length")
-        if length < self.byte_count():
-            raise LocalProtocolError(f"Content-Length {length} is less than the {self.byte_count()} bytes written")
-        self._announced = length
-
-    def set_date_header(self, name: str, seconds: float) -> None:
-        """Set a header to a date given in unix seconds (BAS ``response:setdateheader``)."""
-        self.set_header(name, http_date(seconds))
-
-    def set_max_age(self, seconds: int) -> None:
-        """``Cache-Control: max-age=N`` (BAS ``response:setmaxage``)."""
-        self.set_header("Cache-Control", f"max-age={int(seconds)}")
-
-    def set_default_headers(self) -> None:
-        """HTML unless a type is set, and not to be cached (BAS ``response:setdefaultheaders``)."""
-        self.set_content_type(HTML, replace=False)
-        self.set_header("Cache-Control", NO_STORE)
-
-    def clear_keepalive(self) -> None:
-        """Close the connection after this response (BAS ``response:clearkeepalive``)."""
-        self._close = True
-
-    def downgrade(self) -> None:
-        """No chunked coding: without a Content-Length the body ends with the connection (BAS ``response:downgrade``)."""
-        self._check_open("the transfer coding")
-        self._downgraded = True
-
-    def create_cookie(self, name: str) -> Cookie:
-        """A new cookie; it is sent when its `activate` is called (BAS ``response:createcookie``)."""
-        return self.attach_cookie(name, "")
-
-    def attach_cookie(self, name: str, value: str) -> Cookie:
-        """A cookie whose `activate` sends it with this response; Secure where the request is."""
-        cookie = Cookie(name, value, activate=self._activate)
-        cookie.secure = self._request.is_secure()
-        return cookie
 
     # Output.
 
@@ -349,10 +197,6 @@ class Response:
         if what != "headers":
             self._drop_output()
 
-    def committed(self) -> bool:
-        """Whether the head has been sent (BAS ``response:committed``)."""
-        return self._committed
-
     def byte_count(self) -> int:
         """Bytes of body produced so far (BAS ``response:bytecount``)."""
         return self._body_size + self._size
@@ -379,11 +223,6 @@ class Response:
         self._mode = "write"
         self._parts = [body]
         self._size = len(body)
-
-    def adopt_lines(self, lines: dict[str, bytes]) -> None:
-        """Take over header lines that were made before, by lower-case name; those set here already stay."""
-        self._check_open("headers")
-        self._lines = dict(lines) if self._lines is None else {**lines, **self._lines}
 
     def send_file(self, fd: int, offset: int, count: int) -> None:
         """Send part of a file as it is, within the announced Content-Length.
@@ -521,7 +360,8 @@ class Response:
         connection = self._connection
         lines = self._lines or _NO_LINES
         head = [connection.service.head_start.lines(self._status, self._reason), *lines.values()]
-        if self._status not in BODILESS:  # RFC 9110 8.6: 204 has no Content-Length, and for 304 it would be the one of a 200
+        # RFC 9110 8.6: a 204 has no Content-Length, and in a 304 it would be that of a 200.
+        if self._status not in BODILESS:
             if self._announced != 0 and "content-type" not in lines:
                 head.append(_HTML_LINE)
             if self._announced is not None:
@@ -553,41 +393,11 @@ class Response:
             self.broken = error
             raise
 
-    def _activate(self, cookie: Cookie) -> None:
-        # After the commit it is ignored, as the reference says: the page has gone, and the cookie with it.
-        if not self._committed:
-            self.add_header("Set-Cookie", cookie.header_value())
-
-    def _set_framing(self, key: str, value: str | None) -> None:
-        if key == "content-length":
-            if value is None:
-                self._announced = None
-            elif not (value.isascii() and value.isdigit()):
-                raise LocalProtocolError(f"Content-Length {value!r} is not a number")
-            else:
-                self.set_content_length(int(value))
-        elif key == "connection" and value is not None and value.strip().lower() in ("close", "keep-alive"):
-            self._close = self._close or value.strip().lower() == "close"
-        elif value is not None:
-            raise LocalProtocolError(f"{key.title()} belongs to the server: it frames the message itself")
-
-    def _set_line(self, key: str, line: bytes) -> None:
-        if self._lines is None:
-            self._lines = {}
-        self._lines[key] = line
-
     def _drop_output(self) -> None:
         self._parts.clear()
         self._size = 0
         self._announced = None
         self._mode = ""
-
-    def _check_open(self, what: str) -> None:
-        if self._committed:
-            raise IsCommitted(f"{what} cannot change: the response head has been sent")
-
-
-_FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 
 
 def _as_bytes(data: Any) -> bytes:

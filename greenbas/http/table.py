@@ -1,4 +1,4 @@
-"""`ConnectionTable`: all connections of a server: their number, their time-outs, and which goes when there are too many."""
+"""`ConnectionTable`: all connections of a server, their time-outs, and which goes when there are too many."""
 
 from __future__ import annotations
 

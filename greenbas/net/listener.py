@@ -18,7 +18,7 @@ __all__ = ["Listener"]
 
 BACKLOG = 1024  # connections that wait in the kernel; Linux cuts it to net.core.somaxconn (4096 nowadays)
 ACCEPTS_PER_TURN = 64  # then others get a turn: an accept costs about 20 microseconds
-PAUSE = 0.1  # seconds without accepting when descriptors have run out; retrying at once would spin (trio chose the same)
+PAUSE = 0.1  # seconds without accepting when descriptors have run out: retrying at once would spin
 
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _log = logging.getLogger("greenbas.net")

@@ -1,8 +1,9 @@
 """`Stream`: one non-blocking descriptor, a persistent watcher, and blocking calls on top that suspend one greenlet.
 
-Two ways to wait for input. A *parked* stream has a callback that runs in the hub and no greenlet at all; that is how idle
-connections cost so little. Otherwise a greenlet calls `read` and is suspended. Both use the same watcher. It is stopped
-only when input arrives that nobody wants, so a connection that is served and parked again costs no epoll_ctl call.
+Two ways to wait for input. A *parked* stream has a callback that runs in the hub and no greenlet at all; that is how
+idle connections cost so little. Otherwise a greenlet calls `read` and is suspended. Both use the same watcher. It is
+stopped only when input arrives that nobody wants, so a connection that is served and parked again costs no epoll_ctl
+call.
 """
 
 from __future__ import annotations

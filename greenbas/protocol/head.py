@@ -1,8 +1,8 @@
 """`HeadParser`: request heads, checked by httptools and by what it leaves to its caller.
 
-What llhttp lets through and this module does not, each with a row in the tests: more than one space in the request line,
-RTSP and ICE instead of HTTP, HTTP/0.9 and 2.0, a Transfer-Encoding that is not just "chunked", chunked with HTTP/1.0,
-several Host fields or none, a target in the wrong form, heads without an end.
+What llhttp lets through and this module does not, each with a row in the tests: more than one space in the request
+line, RTSP and ICE instead of HTTP, HTTP/0.9 and 2.0, a Transfer-Encoding that is not just "chunked", chunked with
+HTTP/1.0, several Host fields or none, a target in the wrong form, heads without an end.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ MAX_TARGET = 8 * 1024  # bytes; RFC 9112 3 recommends at least 8000 octets
 _METHOD_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: |$)")  # `$`: the head may have come in pieces
 _VERSION = re.compile(rb"HTTP/([0-9])\.[0-9]")
 # The registered methods that llhttp knows. It knows those of RTSP besides, and CONNECT, which is for proxies.
-_METHODS = {
-    name.encode(): name
-    for name in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "QUERY", "SEARCH", "LINK", "UNLINK", "PURGE", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "BIND", "REBIND", "UNBIND", "ACL", "REPORT", "MKACTIVITY", "CHECKOUT", "MERGE", "MKCALENDAR", "M-SEARCH", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE"]
-}
+_NAMES = """
+    GET HEAD POST PUT DELETE OPTIONS PATCH TRACE QUERY SEARCH LINK UNLINK PURGE
+    PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK BIND REBIND UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE
+    MKCALENDAR M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE
+"""
+_METHODS = {name.encode(): name for name in _NAMES.split()}
 _REMEMBERED_PATH = 128  # bytes; longer paths are rarely asked for twice
 # A remembered section and its copy parsed take some five times its size, so this is 5 MiB at the very most.
 _REMEMBERED_SECTION = 2048  # bytes

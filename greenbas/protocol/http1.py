@@ -2,9 +2,9 @@
 
 Nothing here waits or knows a socket: bytes are fed, messages come out.
 
-Rules of this file. A head is cut off at its empty line and parsed whole, so one parser serves all connections, and where
-the next message begins is always known exactly. One message is out at a time: the next head is looked at when the one
-before has been answered, however many are pipelined.
+Rules of this file. A head is cut off at its empty line and parsed whole, so one parser serves all connections, and
+where the next message begins is always known exactly. One message is out at a time: the next head is looked at when
+the one before has been answered, however many are pipelined.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class RequestReader:
         self.finished = True
         message = self._open
         if message is not None:
-            self._abandon(message, IncompleteBody(f"the peer closed after {message.received} bytes of the request body"))
+            self._abandon(message, IncompleteBody(f"the peer closed after {message.received} bytes of the body"))
 
     def take_rest(self) -> bytes:
         """The bytes behind the last message, for a new owner of the connection."""

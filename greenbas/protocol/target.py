@@ -12,8 +12,8 @@ __all__ = ["BAD_QUERY", "MAX_PAIRS", "decode_path", "parse_pairs", "path_of", "s
 # A form with more fields than this is an attack on the parser, not a form; Django chose the same number.
 MAX_PAIRS = 1000
 
-# RFC 3986 3.3: pchar and "/". httptools lets more through (quotes, "<", "|", "^") because browsers send them unescaped in
-# queries; those stay allowed there. "#" never belongs in a target (RFC 9112 3.2).
+# RFC 3986 3.3: pchar and "/". httptools lets more through (quotes, "<", "|", "^") because browsers send them
+# unescaped in queries; those stay allowed there. "#" never belongs in a target (RFC 9112 3.2).
 _BAD_PATH = re.compile(rb'[^!-~]|[#<>"\\`{}]')
 BAD_QUERY = re.compile(rb"[^!-~]|#")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)(/[^?]*)?(?:\?(.*))?", re.DOTALL)

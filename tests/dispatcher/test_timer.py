@@ -36,7 +36,7 @@ def turns(count: int = 10) -> None:
 
 
 class Ticks:
-    """A callback that notes its calls and returns what it was told to, one result a call, None when there is no more."""
+    """A callback that counts its calls and returns what it was told to: one result a call, then None."""
 
     def __init__(self, *results: Any) -> None:
         self.results = list(results)
@@ -241,7 +241,7 @@ def test_it_is_active_until_the_tick_begins_and_not_during_it() -> None:
 def test_set_and_cancel_inside_the_callback_win_over_its_result(
     inside: Callable[[Timer], object], result: bool, active: bool, immediately: bool
 ) -> None:
-    tick = Ticks(result)
+    tick = Ticks(*[result] * 100)
 
     def call() -> Any:
         again = tick()
