@@ -35,6 +35,7 @@
           └─ RemoteProtocolError                  the peer broke HTTP; .status is the answer it gets
              ├─ BodyTooLarge                      413
              ├─ BodyTimeout                       408
+             ├─ WrongMediaType  (ValueError)      415
              └─ IncompleteBody                    the peer went away in the middle of a body
 
 A code is the word that the BAS documentation uses for the same failure (reference of error codes, part e.6).
@@ -75,6 +76,7 @@ __all__ = [
     "SocketClosed",
     "StartError",
     "TimedOut",
+    "WrongMediaType",
 ]
 
 
@@ -290,6 +292,13 @@ class BodyTimeout(RemoteProtocolError):
 
     status = 408
     code = "timeout"
+
+
+class WrongMediaType(RemoteProtocolError, ValueError):
+    """The body is of a type that this way of reading it is not for."""
+
+    status = 415
+    code = "invalidparam"
 
 
 class IncompleteBody(RemoteProtocolError):

@@ -10,7 +10,6 @@ from greenbas.http import JsonFormatter, TextFormatter
 __all__ = ["LOG_STYLES", "configure_logging"]
 
 LOG_STYLES = ("text", "json", "none")
-_PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure_logging(style: str) -> None:
@@ -23,6 +22,6 @@ def configure_logging(style: str) -> None:
     if logger.handlers or logging.getLogger().handlers:
         return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter(_PLAIN))
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if style == "none" else logging.INFO)

@@ -70,10 +70,26 @@ def _early_copies() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for module_name, module in list(sys.modules.items()):
         if isinstance(module, ModuleType) and module_name.partition(".")[0] not in _EXEMPT:
-            names = sorted({originals[id(value)] for value in list(vars(module).values()) if id(value) in originals})
+            names = {originals[id(value)] for value in list(vars(module).values()) if id(value) in originals}
+            if not _is_installed(module):
+                names |= _early_objects(module)
             if names:
-                found[module_name] = names
+                found[module_name] = sorted(names)
     return found
+
+
+def _early_objects(module: ModuleType) -> set[str]:
+    # A lock made by the original blocks the whole process when two greenlets want it.
+    return {
+        f"the {type(value).__qualname__} {name}"
+        for name, value in list(vars(module).items())
+        if type(value).__module__ in ("_thread", "threading", "_queue", "queue") and not isinstance(value, type)
+    }
+
+
+def _is_installed(module: ModuleType) -> bool:
+    # Locks of installed libraries are their own affair: few are held while something blocks.
+    return "site-packages" in (getattr(module, "__file__", None) or "site-packages")
 
 
 def _use_native_logging_locks() -> None:

@@ -7,11 +7,13 @@ from greenbas.http.errorpage import error_page
 from greenbas.http.headers import ResponseHeaders
 from greenbas.http.request import Request
 from greenbas.http.response import Response
+from greenbas.http.responsehead import NO_STORE
 from greenbas.http.service import Counters, HttpService
 from greenbas.http.settings import HttpSettings, check_names, make_settings
 
 __all__ = [
     "KILLS",
+    "NO_STORE",
     "AccessLog",
     "Body",
     "Connection",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["AccessLog", "JsonFormatter", "TextFormatter"]
 
 LOGGER = "greenbas.access"
+NO_ANSWER = 499  # the connection ended before the head of a response; nginx logs the same number
 _FIELDS = ("client", "user", "method", "target", "status", "bytes", "seconds", "id")
 
 
@@ -43,7 +44,7 @@ class AccessLog:
             "user": None,
             "method": request.method,
             "target": request.target,
-            "status": response.get_status(),
+            "status": response.get_status() if response.committed() else NO_ANSWER,
             "bytes": response.body_sent,
             "seconds": round(seconds, 6),
             "id": request.id,
@@ -54,13 +55,15 @@ class AccessLog:
 class TextFormatter(logging.Formatter):
     """Lines such as ``2026-11-21T08:15:00.123Z 127.0.0.1 - "GET /hello" 200 13 0.000123 3f9a1c-7``.
 
-    The request is a JSON string, so no quote or control character in it can forge a line.
+    The request is a JSON string, so no quote or control character in it can forge a line. Other records are written as
+    time, level, logger and message.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of one record."""
         if record.name != LOGGER:
-            return super().format(record)
+            line = f"{_timestamp(record.created)} {record.levelname} {record.name}: {record.getMessage()}"
+            return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
         values = vars(record)
         user = values["user"] or "-"
         request = json.dumps(f"{values['method']} {values['target']}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, overload
 from urllib.parse import quote
 
-from greenbas.errors import Abort, Expired
+from greenbas.errors import Abort, Expired, WrongMediaType
 from greenbas.http.body import Body
 from greenbas.protocol import Cookie, Message, RequestHeaders, parse_cookies, parse_http_date
 from greenbas.protocol.forwarded import client_address, trusts
@@ -233,17 +233,17 @@ class Request:
         """The raw body in blocks of exactly `block_size` bytes, the last one shorter (BAS ``request:rawrdr``).
 
         Raises:
-            ValueError: the body is url-encoded or multipart/form-data, which `data` and `multipart` read, or the size
-                is not positive.
+            WrongMediaType: 415; the body is url-encoded, which `data` reads, or multipart/form-data.
+            ValueError: the size is not positive.
             RemoteProtocolError: while iterating; as `body`, but without a limit on the size.
         """
         if block_size < 1:
             raise ValueError(f"block size {block_size} is not positive")
         kind = self._content_type()
         if kind == _FORM:
-            raise ValueError("URL encoded data: use request.data()")
+            raise WrongMediaType("URL encoded data: use request.data(), or send another Content-Type")
         if kind == "multipart/form-data":
-            raise ValueError("multipart/form-data: use request.multipart()")
+            raise WrongMediaType("multipart/form-data: the parts have to be parsed; send the file itself")
         return self.stream.blocks(block_size)
 
     # Answers that end the handler.

@@ -27,6 +27,7 @@ __all__ = ["Response"]
 LARGE = 256 * 1024  # a body beyond this goes out by itself: joining it with the head would copy it once more
 _NO_LINES: dict[str, bytes] = {}
 _HTML_LINE = b"Content-Type: text/html; charset=utf-8\r\n"
+_HTML_LINES = {"content-type": _HTML_LINE}
 # Characters of a URL that a Location keeps; everything else is escaped, so that no value can break the header.
 _URL_SAFE = "/:?#[]@!$&'()*+,;=%-._~"
 _MSG_MORE = 0x8000  # Linux: more follows, so the head and the file that comes behind it share packets
@@ -184,6 +185,10 @@ class Response(ResponseHead):
         self.set_status(status)
         self.set_header("Location", quote(urljoin(self._request.url(), url), safe=_URL_SAFE))
 
+    def abort(self) -> None:
+        """End the handler; what was written is the answer (BAS ``response:abort``)."""
+        raise Abort
+
     def reset(self, what: Literal["all", "headers", "buffer"] = "all") -> None:
         """Drop headers, buffered output, or both; cookies stay (BAS ``response:reset``).
 
@@ -211,12 +216,10 @@ class Response(ResponseHead):
 
     # For directories and the connection.
 
-    def finish_with(self, body: bytes, content_type: bytes = _HTML_LINE) -> None:
-        """Use `body` as a handler's whole result: the short way for what nearly every handler does."""
-        if self._lines is None:
-            self._lines = {"content-type": content_type}
-        elif "content-type" not in self._lines and not self._committed:
-            self._lines["content-type"] = content_type
+    def finish_with(self, body: bytes, lines: dict[str, bytes] = _HTML_LINES) -> None:
+        """Use `body` as a handler's result, with these header lines (by lower-case name) where it has set none."""
+        if not self._committed:
+            self._lines = lines.copy() if self._lines is None else {**lines, **self._lines}
         if self._mode or self._committed or len(body) > LARGE:
             self.write(body)
             return

@@ -96,7 +96,6 @@ def trusts(peer: str, trusted: Networks) -> bool:
     Returns:
         Whether it is one.
     """
-    """Whether the peer of a connection is a trusted proxy, whose forwarding headers are believed."""
     # Only the connection itself can be a Unix socket: "unix" inside the header is somebody's invention.
     if peer in ("", "unix"):
         return "unix" in trusted

@@ -15,6 +15,7 @@ from functools import lru_cache
 import httptools
 
 from greenbas.errors import BodyTooLarge, RemoteProtocolError
+from greenbas.protocol.headers import is_token
 from greenbas.protocol.message import Message
 from greenbas.protocol.section import HeaderSection, checked_host
 from greenbas.protocol.target import BAD_QUERY, decode_path, path_of, split_target
@@ -25,7 +26,7 @@ MAX_HEAD = 16 * 1024  # bytes; node and h11 chose 16 KiB too, Apache 8 KiB a lin
 MAX_FIELDS = 100  # fields in one head: Apache's limit; browsers behind two proxies send about 30
 MAX_TARGET = 8 * 1024  # bytes; RFC 9112 3 recommends at least 8000 octets
 
-_METHOD_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: |$)")  # `$`: the head may have come in pieces
+_LINE_BEGINNING = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [!-~]*(?: [A-Z/0-9.]*\r?)?)?")
 _VERSION = re.compile(rb"HTTP/([0-9])\.[0-9]")
 # The registered methods that llhttp knows. It knows those of RTSP besides, and CONNECT, which is for proxies.
 _NAMES = """
@@ -62,17 +63,22 @@ class HeadParser:
         limits: what is accepted.
     """
 
-    __slots__ = ("_fields", "_known", "_parser", "limits")
+    __slots__ = ("_fields", "_known", "_parser", "_whole", "limits")
 
     def __init__(self, limits: ReaderLimits) -> None:
         self.limits = limits
         self._fields: list[tuple[bytes, bytes]] = []
         self._known: dict[bytes, HeaderSection] = {}
+        self._whole = False  # the parser has seen the end of the head
         self._renew()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by httptools for each field."""
         self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Called by httptools behind the empty line."""
+        self._whole = True
 
     def parse(self, head: bytes) -> Message:
         """Parse and check a head.
@@ -102,8 +108,30 @@ class HeadParser:
 
     def _parse_anew(self, head: bytes, end: int, line: list[bytes]) -> Message:
         http11 = _check_request_line(line)
+        fields, upgrade = self._fields_of(head)
+        try:
+            if len(fields) > self.limits.max_fields:
+                raise RemoteProtocolError(f"more than {self.limits.max_fields} header fields", 431)
+            section = HeaderSection(fields, http11)
+            message = Message(_METHODS[line[0]], line[1], section)
+            message.http11 = http11
+            message.upgrade = upgrade and http11  # RFC 9110 7.8: not for HTTP/1.0
+            if not _UNUSUAL.isdisjoint(section.last):
+                self._take_unusual(message, upgrade)
+            elif http11 and len(head) - end <= _REMEMBERED_SECTION:
+                self._remember(head[end:], section)
+        except RemoteProtocolError:
+            self._renew()  # it may be waiting for a body
+            raise
+        if not section.keep_alive:
+            self._renew()  # behind such a message llhttp ignores everything, but the next head is another connection's
+        return message
+
+    def _fields_of(self, head: bytes) -> tuple[list[tuple[bytes, bytes]], bool]:
+        # Has llhttp check a head; returns its fields, and whether it asks for an upgrade.
         fields: list[tuple[bytes, bytes]] = []
         self._fields = fields
+        self._whole = False
         upgrade = False
         try:
             self._parser.feed_data(head)
@@ -113,21 +141,10 @@ class HeadParser:
         except httptools.HttpParserError as error:
             self._renew()
             raise RemoteProtocolError(str(error)) from error
-        try:
-            if len(fields) > self.limits.max_fields:
-                raise RemoteProtocolError(f"more than {self.limits.max_fields} header fields", 431)
-            section = HeaderSection(fields, http11)
-            message = Message(_METHODS[line[0]], line[1], section)
-            message.http11 = http11
-            message.upgrade = upgrade
-            if not _UNUSUAL.isdisjoint(section.last):
-                self._take_unusual(message)
-            elif http11 and len(head) - end <= _REMEMBERED_SECTION:
-                self._remember(head[end:], section)
-            return message
-        except RemoteProtocolError:
-            self._renew()  # it may be waiting for a body
-            raise
+        if not self._whole:
+            self._renew()
+            raise RemoteProtocolError("the head has no end where its empty line is")
+        return fields, upgrade
 
     def _remember(self, raw: bytes, section: HeaderSection) -> None:
         known = self._known
@@ -138,19 +155,23 @@ class HeadParser:
     def check_beginning(self, beginning: bytes) -> RemoteProtocolError | None:
         """What is wrong already with the beginning of a head; None while it may become a good one."""
         try:
-            line = beginning.partition(b"\r\n")[0].split(b" ")
+            raw_line, ended, _ = beginning.partition(b"\r\n")
+            line = raw_line.split(b" ")
             self._check_sizes(beginning, line)
-            if b"\r\n" in beginning:
+            if ended:
                 _check_request_line(line)
-            # A parser of its own, thrown away: this is rare, heads come in one piece.
-            httptools.HttpRequestParser(_Ignore()).feed_data(beginning)
+                # A parser of its own, thrown away: this is rare, heads come in one piece.
+                httptools.HttpRequestParser(_Ignore()).feed_data(beginning)
+            elif not _LINE_BEGINNING.fullmatch(raw_line):
+                return RemoteProtocolError("malformed request line")
+            elif len(line) > 1 and line[0] not in _METHODS:
+                return RemoteProtocolError(f"the method {line[0][:20]!r} is not implemented", 501)
         except RemoteProtocolError as refusal:
             return refusal
         except httptools.HttpParserUpgrade:
             return None
         except httptools.HttpParserError as error:
-            unknown = isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD_TOKEN.match(beginning)
-            return RemoteProtocolError("unknown method", 501) if unknown else RemoteProtocolError(str(error))
+            return RemoteProtocolError(str(error))
         return None
 
     def _check_sizes(self, head: bytes, line: list[bytes]) -> None:
@@ -161,7 +182,7 @@ class HeadParser:
         if len(head) > limits.max_head:
             raise RemoteProtocolError(f"the head is over {limits.max_head} bytes", 431)
 
-    def _take_unusual(self, message: Message) -> None:
+    def _take_unusual(self, message: Message, renewed: bool) -> None:
         headers = message.headers
         if b"expect" in headers and message.http11 and headers[b"expect"].strip().lower() != b"100-continue":
             raise RemoteProtocolError(f"cannot meet the expectation {headers[b'expect'][:80]!r}", 417)
@@ -175,14 +196,14 @@ class HeadParser:
             if coding != b"chunked":
                 raise RemoteProtocolError(f"the transfer coding {coding[:80]!r} is not understood: use chunked", 501)
             message.length = None
-            self._step_over(message, b"0\r\n\r\n")
+            self._step_over(b"" if renewed else b"0\r\n\r\n")
         elif b"content-length" in headers:
             message.length = length = int(headers[b"content-length"])
             limit = self.limits.max_body
             if limit is not None and length > limit:
                 message.error = BodyTooLarge(f"the request body of {length} bytes is over {limit}")
             if length <= len(_STEPPED_OVER):
-                self._step_over(message, _STEPPED_OVER[:length])
+                self._step_over(b"" if renewed else _STEPPED_OVER[:length])
             else:
                 self._renew()
         if message.length != 0:
@@ -195,16 +216,14 @@ class HeadParser:
         if authority is not None:
             message.authority = checked_host(authority)  # RFC 9112 3.2.2: it replaces Host
 
-    def _step_over(self, message: Message, body: bytes) -> None:
+    def _step_over(self, body: bytes) -> None:
         # The parser waits for a body that it will never see. Any body of that size brings it to the next head, for less
-        # than a tenth of what a new parser costs. After an upgrade it is new already.
-        if body and not message.upgrade:
+        # than a tenth of what a new parser costs.
+        if body:
             self._parser.feed_data(body)
 
     def _renew(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
-        # llhttp refuses to parse behind a message that says close. Here what follows is another connection's.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
 
 class _Ignore:
@@ -213,7 +232,7 @@ class _Ignore:
 
 def _check_request_line(line: list[bytes]) -> bool:
     # Returns whether it is HTTP/1.1. llhttp is lenient about spaces here, and knows protocols other than HTTP.
-    if not _METHOD_TOKEN.match(line[0]):
+    if not is_token(line[0].decode("latin-1")):
         raise RemoteProtocolError("the request begins with no method")
     if len(line) != 3:
         raise RemoteProtocolError("malformed request line")

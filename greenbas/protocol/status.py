@@ -9,6 +9,8 @@ __all__ = ["BODILESS", "reason"]
 BODILESS = frozenset({204, 304})  # RFC 9110 15.3.5, 15.4.5: never a body; 1xx are not final responses
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+# RFC 9110 renamed these.
+_REASONS |= {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
 _CLASSES = {1: "Informational", 2: "Success", 3: "Redirection", 4: "Client Error", 5: "Server Error"}
 
 

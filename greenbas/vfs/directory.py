@@ -14,15 +14,19 @@ from typing import Any
 
 from greenbas.codec import encode_json
 from greenbas.errors import AlreadyInserted, IncorrectUse
-from greenbas.http import Request, Response
+from greenbas.http import NO_STORE, Request, Response
+from greenbas.protocol.headers import header_line
 
 __all__ = ["DirFunction", "Directory"]
 
 DirFunction = Callable[[Request, Response], Any]
 
 MIN_PRIORITY, MAX_PRIORITY = -128, 127  # a signed byte, as in the original
-_OCTETS = b"Content-Type: application/octet-stream\r\n"
-_JSON = b"Content-Type: application/json\r\nCache-Control: no-store, no-cache, must-revalidate, max-age=0\r\n"
+_OCTETS = {"content-type": header_line("Content-Type", "application/octet-stream")}
+_JSON = {
+    "content-type": header_line("Content-Type", "application/json"),
+    "cache-control": header_line("Cache-Control", NO_STORE),
+}
 
 
 class Directory:

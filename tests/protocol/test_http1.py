@@ -1071,14 +1071,18 @@ def test_cuts_change_nothing(data: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     pieces = [data[start:end] for start, end in pairwise(places) if end > start]
     cut, whole = read(*pieces), read(data)
-    assert cut.messages == whole.messages
+    assert list(map(sound_part, cut.messages)) == list(map(sound_part, whole.messages))
     assert (cut.status is None) == (whole.status is None)  # see check_refused
 
 
-SHARED = HeadParser(LIMITS)
+def sound_part(message: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A message without its body when that is broken: how far it got depends on the pieces."""
+    return message if message[-1] is None else (*message[:3], message[-1])
 
 
 @settings(max_examples=500, derandomize=True, deadline=None, database=None)
-@given(mutated())
-def test_what_a_parser_remembers_changes_nothing(data: bytes) -> None:
-    assert read(data, heads=SHARED) == read(data)
+@given(st.lists(st.one_of(st.sampled_from(SEEDS), mutated()), min_size=2, max_size=5))
+def test_what_a_parser_remembers_changes_nothing(sent: list[bytes]) -> None:
+    heads = HeadParser(LIMITS)
+    for data in sent:
+        assert read(data, heads=heads) == read(data)

@@ -212,7 +212,7 @@ def test_any_other_result_is_a_500_that_names_the_directory(result: object, capl
         above.insert(made)
         answer = get(server, "/above/odd/x")
         assert answer.status == 500
-        assert repr(result).encode() not in answer.body
+        assert b"returned" not in answer.body
     (record,) = [record for record in caplog.records if record.name == "greenbas.site"]
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], TypeError)
