@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,32 @@ class Client:
         self.send(data)
         return self.answer(method or data.partition(b" ")[0].decode("latin-1"))
 
+    def read_until(self, end: bytes) -> bytes:
+        """The bytes up to `end`, which is included: for what is no final response."""
+        while end not in self._left:
+            data = self.sock.recv(65536)
+            if not data:
+                raise ConnectionError(f"the server closed after {self._left!r}")
+            self._left += data
+        found, _, self._left = self._left.partition(end)
+        return found + end
+
+    def rest(self) -> bytes:
+        """Everything that comes until the server closes."""
+        found, self._left = self._left, b""
+        while data := self.sock.recv(65536):
+            found += data
+        return found
+
+    def half_close(self) -> None:
+        """Send no more; reading goes on."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Close with a reset, as a program that is killed in the middle does."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
     def closed(self) -> bool:
         """Whether the server closes, with nothing more to say; waits for it."""
         try:
@@ -119,3 +146,8 @@ def ask(server: Server | int, text: bytes | str, method: str | None = None) -> A
 def get(server: Server | int, path: str, *headers: str) -> Answer:
     """GET a path with extra header lines."""
     return ask(server, "\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers, "", ""]))
+
+
+def head(*lines: str) -> str:
+    """A request head of these lines, with a Host field behind the first; for `Client.send` and `Client.ask`."""
+    return "\n".join([lines[0], "Host: x", *lines[1:], "", ""])

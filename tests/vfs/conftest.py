@@ -1,50 +1,27 @@
-"""Trees of files for the tests of this folder: on the disk and in memory, filled by the same calls."""
+"""Fixtures: an empty tree of files of each kind."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
+from trees import Tree, disk_tree
 
-from greenbas.io import DiskIo, Io, MemoryIo
-
-
-class Tree:
-    """An I/O and the calls that fill it."""
-
-    def __init__(self, io: Io, root: Path | None) -> None:
-        self.io = io
-        self.root = root  # on the disk; None in memory
-        self.on_disk = root is not None
-
-    def write(self, path: str, data: bytes) -> None:
-        """A file with this content, and the directories on its way."""
-        self.mkdir(path.rpartition("/")[0])
-        with self.io.open(path, "w") as file:
-            file.write(data)
-
-    def mkdir(self, path: str) -> None:
-        """A directory and those on its way."""
-        done = ""
-        for segment in path.split("/") if path else ():
-            done = f"{done}/{segment}" if done else segment
-            if segment not in self.io.names(done.rpartition("/")[0]):
-                self.io.mkdir(done)
+from greenbas.vfs import files
 
 
-@pytest.fixture(params=["disk", "memory"])
-def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Tree:
-    """An empty tree, once on the disk and once in memory."""
+@pytest.fixture(params=["disk", "remembered", "memory"])
+def tree(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    """An empty tree, on the disk, there with every small file remembered after its first use, and in memory."""
     if request.param == "memory":
-        return Tree(MemoryIo(), None)
-    root = tmp_path / "www"
-    root.mkdir()
-    return Tree(DiskIo(root), root)
+        return Tree(None)
+    # Files that changed just now are not remembered: the tests' would never be, or always.
+    monkeypatch.setattr(files, "SETTLED_AFTER", -time.time_ns() if request.param == "remembered" else time.time_ns())
+    return disk_tree(tmp_path)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Tree:
     """An empty tree on the disk, for what memory does not have."""
-    root = tmp_path / "www"
-    root.mkdir()
-    return Tree(DiskIo(root), root)
+    return disk_tree(tmp_path)
