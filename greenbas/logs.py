@@ -1,15 +1,69 @@
-"""Logging for launchers: text or JSON on standard error."""
+"""Logging for launchers: text or JSON on standard error, written in batches."""
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from gevent import get_hub, monkey
 
 from greenbas.http import JsonFormatter, TextFormatter
 
-__all__ = ["LOG_STYLES", "configure_logging"]
+__all__ = ["LOG_STYLES", "BatchHandler", "configure_logging"]
 
 LOG_STYLES = ("text", "json", "none")
+BATCH_SECONDS = 0.1  # how long a line may wait: nobody reads faster, and one write takes as long as ten requests
+BATCH_LINES = 256  # then it is written at once, so that a busy server keeps no more than some 30 KiB back
+
+_native_ident: Callable[[], int] = monkey.get_original("_thread", "get_ident")
+
+
+class BatchHandler(logging.StreamHandler[TextIO]):
+    """Writes what is logged within a tenth of a second in one go; warnings and errors at once.
+
+    Args:
+        stream: where to; the hub's thread of the caller writes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._hub = get_hub()
+        self._timer: Any = None
+        atexit.register(self.flush)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line, or write it with those that were kept."""
+        try:
+            self._lines.append(self.format(record) + "\n")
+            if record.levelno >= logging.WARNING or len(self._lines) >= BATCH_LINES:
+                self.flush()
+            elif self._timer is None:
+                self._flush_later()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self.stream.write("".join(lines))
+        super().flush()
+
+    def _flush_later(self) -> None:
+        if _native_ident() != self._hub.thread_ident:
+            self.flush()  # a timer of the hub cannot be started from another thread
+            return
+        self._timer = self._hub.loop.timer(BATCH_SECONDS, ref=False)
+        self._timer.start(self._due)
+
+    def _due(self) -> None:
+        self._timer.close()
+        self._timer = None
+        self.flush()
 
 
 def configure_logging(style: str) -> None:
@@ -21,7 +75,7 @@ def configure_logging(style: str) -> None:
     logger = logging.getLogger("greenbas")
     if logger.handlers or logging.getLogger().handlers:
         return
-    handler = logging.StreamHandler(sys.stderr)
+    handler = BatchHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if style == "none" else logging.INFO)

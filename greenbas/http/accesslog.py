@@ -4,52 +4,78 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from greenbas.http.request import Request
     from greenbas.http.response import Response
 
-__all__ = ["AccessLog", "JsonFormatter", "TextFormatter"]
+__all__ = ["AccessLog", "AccessRecord", "JsonFormatter", "TextFormatter"]
 
 LOGGER = "greenbas.access"
 NO_ANSWER = 499  # the connection ended before the head of a response; nginx logs the same number
-_FIELDS = ("client", "user", "method", "target", "status", "bytes", "seconds", "id")
+_NEEDS_ESCAPE = re.compile(r'[^ -!#-\[\]-~]')
+
+
+class AccessRecord(logging.LogRecord):
+    """A log record of one request, with what the usual constructor finds out about threads and callers left out.
+
+    Args:
+        request: still valid.
+        response: finished or broken.
+        seconds: from the whole head to the last byte handed to the kernel.
+
+    Attributes:
+        client, user, method, target, status, bytes, seconds, id: of the request.
+    """
+
+    # What formatters may ask any record for. Finding these out costs more than the rest of the record.
+    name = LOGGER
+    levelno = logging.INFO
+    levelname = "INFO"
+    msg = ""
+    args = None
+    pathname = filename = module = ""
+    lineno = 0
+    exc_info = exc_text = stack_info = None
+    # Each is None in the base class's own terms when the matching logging.log... switch is off.
+    funcName = thread = threadName = process = processName = taskName = None  # type: ignore[assignment]
+
+    def __init__(self, request: Request, response: Response, seconds: float) -> None:
+        self.created = created = time.time()
+        self.msecs = created % 1 * 1000
+        self.relativeCreated = 0.0
+        self.client = request.peername()[0]
+        self.user = None
+        self.method = request.method
+        self.target = request.target
+        self.status = response.get_status() if response.committed() else NO_ANSWER
+        self.bytes = response.body_sent
+        self.seconds = round(seconds, 6)
+        self.id = request.id
+
+    def getMessage(self) -> str:
+        """The request in short, for formatters that know no access records."""
+        return f"{self.method} {self.target} {self.status}"
 
 
 class AccessLog:
     """Makes the records.
 
     Args:
-        logger: where they go, at level INFO. Each record has the attributes client, user, method, target, status,
-            bytes, seconds and id.
+        logger: where they go, at level INFO.
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logger or logging.getLogger(LOGGER)
 
     def record(self, request: Request, response: Response, seconds: float) -> None:
-        """Note one finished request.
-
-        Args:
-            request: still valid.
-            response: finished or broken.
-            seconds: from the whole head to the last byte handed to the kernel.
-        """
-        if not self._logger.isEnabledFor(logging.INFO):
-            return
-        fields: dict[str, Any] = {
-            "client": request.peername()[0],
-            "user": None,
-            "method": request.method,
-            "target": request.target,
-            "status": response.get_status() if response.committed() else NO_ANSWER,
-            "bytes": response.body_sent,
-            "seconds": round(seconds, 6),
-            "id": request.id,
-        }
-        self._logger.info("%(method)s %(target)s %(status)s", fields, extra=fields)
+        """Note one finished request; the arguments are those of `AccessRecord`."""
+        if self._logger.isEnabledFor(logging.INFO):
+            self._logger.handle(AccessRecord(request, response, seconds))
 
 
 class TextFormatter(logging.Formatter):
@@ -61,15 +87,15 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of one record."""
-        if record.name != LOGGER:
-            line = f"{_timestamp(record.created)} {record.levelname} {record.name}: {record.getMessage()}"
+        stamp = _timestamp(record)
+        if not isinstance(record, AccessRecord):
+            line = f"{stamp} {record.levelname} {record.name}: {record.getMessage()}"
             return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
-        values = vars(record)
-        user = values["user"] or "-"
-        request = json.dumps(f"{values['method']} {values['target']}")
+        request = f"{record.method} {record.target}"
+        request = json.dumps(request) if _NEEDS_ESCAPE.search(request) else f'"{request}"'
         return (
-            f"{_timestamp(record.created)} {values['client']} {user} {request} "
-            f"{values['status']} {values['bytes']} {values['seconds']:.6f} {values['id']}"
+            f"{stamp} {record.client} {record.user or '-'} {request} "
+            f"{record.status} {record.bytes} {record.seconds:.6f} {record.id}"
         )
 
 
@@ -78,10 +104,18 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of one record."""
-        values = vars(record)
-        line: dict[str, Any] = {"time": _timestamp(record.created)}
-        if record.name == LOGGER:
-            line.update((name, values[name]) for name in _FIELDS)
+        line: dict[str, Any] = {"time": _timestamp(record)}
+        if isinstance(record, AccessRecord):
+            line.update(
+                client=record.client,
+                user=record.user,
+                method=record.method,
+                target=record.target,
+                status=record.status,
+                bytes=record.bytes,
+                seconds=record.seconds,
+                id=record.id,
+            )
         else:
             line.update(logger=record.name, level=record.levelname, message=record.getMessage())
             if record.exc_info:
@@ -89,5 +123,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def _timestamp(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
+def _timestamp(record: logging.LogRecord) -> str:
+    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
