@@ -10,7 +10,6 @@ import argparse  # noqa: E402
 import ast  # noqa: E402
 import errno  # noqa: E402
 import os  # noqa: E402
-import re  # noqa: E402
 import runpy  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
@@ -217,11 +216,12 @@ def _setting(item: str) -> tuple[str, Any]:
     default = _DEFAULTS[name]
     if isinstance(default, str):
         return name, text
-    if isinstance(default, tuple):
-        return name, tuple(part for part in re.split(r"[,\s]+", text) if part)
     if text.lower() in _WORDS:
         return name, _WORDS[text.lower()]
     try:
-        return name, ast.literal_eval(text)
+        value: Any = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return name, text
+        value = text
+    if isinstance(default, tuple) and isinstance(value, str):
+        value = tuple(value.replace(",", " ").split())  # a list may be written without quotes
+    return name, value

@@ -138,6 +138,12 @@ class Workers:
             self.hub.loop.run_callback(_kill, worker)
         return names
 
+    def close(self) -> None:
+        """End the idle workers: a greenlet that waits is never collected, and would keep the pool alive."""
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            self.hub.loop.run_callback(worker.switch)
+
     # For workers.
 
     def wait_for_job(self, worker: Worker) -> None:

@@ -33,6 +33,7 @@ DISCARD_SECONDS = 5.0
 # would never see why (RFC 9112 9.6). nginx lingers up to 30 s; bytes on a fast network are what costs.
 LINGER_SIZE = 32 * 1024 * 1024
 LINGER_SECONDS = 5.0
+LAST_SECONDS = 1.0  # when a client with a complete request was told that this was the last: it has one more on its way at most
 
 # What ends a worker from outside; a handler's failures of any other kind are answered.
 KILLS = (GreenletExit, KeyboardInterrupt)
@@ -186,7 +187,7 @@ class Connection:
         served = 0
         while message is not None:
             if not self._exchange(message):
-                self._linger()
+                self._linger(message)
                 return
             message = self.reader.next()
             if message is not None:  # pipelined
@@ -223,9 +224,7 @@ class Connection:
             else:
                 self._answer_guarded(request, response)
             response.finish()
-            if message.chunks is not None and not self._discard_body(request):
-                return False
-            return response.keeps_alive
+            return response.keeps_alive and (message.chunks is None or self._discard_body(request))
         finally:
             if log is not None:
                 log.record(request, response, time.monotonic() - started)
@@ -236,6 +235,7 @@ class Connection:
         error = request.message.error
         if isinstance(error, BodyTooLarge):
             response.send_error(error.status)  # it says so itself: no handler has to read it first
+            response.clear_keepalive()
             return
         seconds = self.service.settings.request_timeout
         with Timeout(seconds, RequestDeadline(f"the request took longer than {seconds} s")):
@@ -255,15 +255,17 @@ class Connection:
         head = service.head_start.lines(error.status) + (
             b"Content-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(page)
         )
-        self.stream.write(head + page, service.settings.write_timeout)
-        self._linger()
+        data = head if self.reader.refuses_head_method else head + page
+        self.stream.write(data, service.settings.write_timeout)
+        self._linger(None)
 
-    def _linger(self) -> None:
+    def _linger(self, message: Message | None) -> None:
         # The client may be sending still. Read and drop for a while, so that the answer reaches it before a reset does.
-        if not self.reader.finished or self.reader.error is not None:
+        if message is None or not message.complete or not self.reader.finished:
             self.service.workers.release_slot()
             self.stream.shutdown()
-            deadline = time.monotonic() + LINGER_SECONDS
+            incomplete = message is None or not message.complete
+            deadline = time.monotonic() + (LINGER_SECONDS if incomplete else LAST_SECONDS)
             left = LINGER_SIZE
             try:
                 while left > 0 and (data := self.stream.read(timeout=deadline - time.monotonic())):

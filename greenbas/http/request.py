@@ -10,6 +10,7 @@ from greenbas.errors import Abort, Expired, WrongMediaType
 from greenbas.http.body import Body
 from greenbas.protocol import Cookie, Message, RequestHeaders, parse_cookies, parse_http_date
 from greenbas.protocol.forwarded import client_address, trusts
+from greenbas.protocol.section import is_host
 from greenbas.protocol.target import parse_pairs
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Request:
     def host(self) -> str:
         """The host and port that the client asked for, lower case; the local address when it named none."""
         forwarded = self._forwarded("x-forwarded-host")
-        if forwarded:
+        if forwarded and is_host(forwarded.encode("latin-1")):  # a proxy may pass on whatever its client said
             return forwarded.lower()
         if self.message.authority:
             return self.message.authority.decode("latin-1").lower()
@@ -302,7 +303,14 @@ class Request:
     def expire(self) -> None:
         """The response is finished: from here on the request is not valid."""
         self._connection = None
+        self.response.expire()
         del self.response  # breaks the cycle of the two, so that their memory goes at once
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is not there: a slot that was never filled, or `response` after the end.
+        if name == "response":
+            raise Expired("request/response expired: it was used after the request had ended")
+        raise AttributeError(f"a request has no {name!r}")
 
     def _live(self) -> Connection:
         if self._connection is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urljoin
 
 from greenbas.codec import encode_json
-from greenbas.errors import Abort, IncorrectUse, LocalProtocolError, MixingWriteSend, NetError
+from greenbas.errors import Abort, Expired, IncorrectUse, LocalProtocolError, MixingWriteSend, NetError
 from greenbas.http.errorpage import error_page
 from greenbas.http.responsehead import HTML, NO_STORE, ResponseHead
 from greenbas.net import Buffer, send_file
@@ -30,6 +30,7 @@ _HTML_LINE = b"Content-Type: text/html; charset=utf-8\r\n"
 _HTML_LINES = {"content-type": _HTML_LINE}
 # Characters of a URL that a Location keeps; everything else is escaped, so that no value can break the header.
 _URL_SAFE = "/:?#[]@!$&'()*+,;=%-._~"
+_OVER = "request/response expired: it was used after the request had ended"
 _MSG_MORE = 0x8000  # Linux: more follows, so the head and the file that comes behind it share packets
 
 
@@ -54,7 +55,7 @@ class Response(ResponseHead):
         self._body_size = 0  # bytes of body produced before those
         self._sent = 0  # bytes of body that went out
         self._chunked = False
-        self._mode: Literal["", "write", "send"] = ""
+        self._mode: Literal["", "write", "send", "over"] = ""
         self.broken: NetError | None = None  # why the client can no longer be reached
 
     def __repr__(self) -> str:
@@ -76,9 +77,8 @@ class Response(ResponseHead):
             SocketClosed, TimedOut: the client is gone, or takes nothing.
             LocalProtocolError: more than the announced Content-Length.
         """
-        if self._mode == "send":
-            raise MixingWriteSend("write() after send(): use one of them")
-        self._mode = "write"
+        if self._mode != "write":
+            self._enter("write")
         for piece in data:
             piece = piece.encode() if isinstance(piece, str) else _as_bytes(piece)
             self._parts.append(piece)
@@ -97,6 +97,8 @@ class Response(ResponseHead):
         Raises:
             SocketClosed, TimedOut: the client is gone, or takes nothing.
         """
+        if self._mode == "over":
+            raise Expired(_OVER)
         self._flush_parts()
 
     def send(self, data: str | Buffer) -> None:
@@ -108,11 +110,9 @@ class Response(ResponseHead):
             LocalProtocolError: more than the announced length.
             SocketClosed, TimedOut: the client is gone, or takes nothing.
         """
-        if self._mode == "write":
-            raise MixingWriteSend("send() after write(): use one of them")
+        self._enter("send")
         if self._announced is None:
             raise IncorrectUse("send() needs the size first: call set_content_length")
-        self._mode = "send"
         data = data.encode() if isinstance(data, str) else _as_bytes(data)
         if self._body_size + len(data) > self._announced:
             raise LocalProtocolError(f"more than the announced Content-Length of {self._announced} was sent")
@@ -241,7 +241,7 @@ class Response(ResponseHead):
         """
         if self._announced is None or self._mode == "write":
             raise IncorrectUse("send_file() needs set_content_length first, and no write()")
-        self._mode = "send"
+        self._enter("send")
         if not self._committed:
             self._transmit(b"".join(self._commit()), _MSG_MORE if not self._is_bodiless() else 0)
         if self._is_bodiless():
@@ -289,7 +289,19 @@ class Response(ResponseHead):
         elif self._announced is not None and self._body_size < self._announced:
             self._close = True  # the client was promised more: only the end of the connection tells it
 
+    def expire(self) -> None:
+        """The request is over: whoever kept this object must not reach into the next response of the connection."""
+        self._committed = True
+        self._mode = "over"
+
     # Inside.
+
+    def _enter(self, mode: Literal["write", "send"]) -> None:
+        if self._mode == "over":
+            raise Expired(_OVER)
+        if self._mode and self._mode != mode:
+            raise MixingWriteSend("write() and send() in one response: use one of them")
+        self._mode = mode
 
     def _overflow(self) -> None:
         if self._is_bodiless() and not self._committed:
@@ -318,8 +330,8 @@ class Response(ResponseHead):
         ):
             # The way of nearly every response; `_commit` below is the general one.
             self._committed = True
-            start = service.head_start.lines(self._status, self._reason)
             lines = b"".join(self._lines.values())
+            start = self._start_of_head(self._lines)
             if length and "content-type" not in self._lines:
                 lines += _HTML_LINE
             data = b"%b%bContent-Length: %d\r\n\r\n%b" % (start, lines, length, body)
@@ -362,9 +374,11 @@ class Response(ResponseHead):
         message = self._request.message
         connection = self._connection
         lines = self._lines or _NO_LINES
-        head = [connection.service.head_start.lines(self._status, self._reason), *lines.values()]
+        head = [self._start_of_head(lines), *lines.values()]
+        if self._status == 205:
+            head.append(b"Content-Length: 0\r\n")
         # RFC 9110 8.6: a 204 has no Content-Length, and in a 304 it would be that of a 200.
-        if self._status not in BODILESS:
+        elif self._status not in BODILESS:
             if self._announced != 0 and "content-type" not in lines:
                 head.append(_HTML_LINE)
             if self._announced is not None:
@@ -380,6 +394,12 @@ class Response(ResponseHead):
         else:
             head.append(b"\r\n" if message.http11 else b"Connection: keep-alive\r\n\r\n")
         return head
+
+    def _start_of_head(self, lines: dict[str, bytes]) -> bytes:
+        start = self._connection.service.head_start
+        if len(lines) > 1 and ("date" in lines or "server" in lines):
+            return start.lines_beside(self._status, self._reason, lines)
+        return start.lines(self._status, self._reason)
 
     def _is_bodiless(self) -> bool:
         return self._status in BODILESS or self._request.method == "HEAD"

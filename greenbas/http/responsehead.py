@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenbas.errors import IsCommitted, LocalProtocolError
+from greenbas.errors import Expired, IsCommitted, LocalProtocolError
 from greenbas.http.headers import ResponseHeaders
 from greenbas.protocol import Cookie, http_date
 from greenbas.protocol.headers import header_line
@@ -201,5 +201,7 @@ class ResponseHead:
         self._lines[key] = line
 
     def _check_open(self, what: str) -> None:
+        if not self._request.valid():
+            raise Expired("request/response expired: it was used after the request had ended")
         if self._committed:
             raise IsCommitted(f"{what} cannot change: the response head has been sent")

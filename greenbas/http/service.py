@@ -138,6 +138,7 @@ class HttpService:
         for connection in self.table.in_state(*State):
             connection.close()
         self._timer.stop()
+        self.workers.close()
         return killed
 
 

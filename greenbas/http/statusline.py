@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from greenbas.errors import LocalProtocolError
 from greenbas.protocol import http_date
@@ -38,6 +38,12 @@ class HeadStart:
         if reason is not None:
             return self._make(status, reason)
         return self._made.get(status) or self._remember(status)
+
+    def lines_beside(self, status: int, reason: str | None, headers: Container[str]) -> bytes:
+        """The same without those that the handler has set itself, given by lower-case name."""
+        line = f"HTTP/1.1 {status} {reason_phrase(status) if reason is None else reason}\r\n".encode("ascii")
+        date = b"" if "date" in headers else self._date
+        return line + date + (b"" if "server" in headers else self._server)
 
     def _remember(self, status: int) -> bytes:
         made = self._made[status] = self._make(status, reason_phrase(status))

@@ -61,6 +61,11 @@ class Listener:
         return f"<Listener {self.url_host}:{self.port}>" if self._sock is not None else "<Listener closed>"
 
     @property
+    def closed(self) -> bool:
+        """Whether it listens no more."""
+        return self._sock is None
+
+    @property
     def address(self) -> tuple[str, int]:
         """Host and port that are listened on."""
         assert self._sock is not None, "the listener is closed"

@@ -28,7 +28,7 @@ class RequestReader:
         heads: parses the heads; readers with the same limits may share it.
     """
 
-    __slots__ = ("_buffer", "_chunked", "_heads", "_open", "error", "finished")
+    __slots__ = ("_buffer", "_chunked", "_heads", "_open", "error", "finished", "refuses_head_method")
 
     def __init__(self, limits: ReaderLimits, heads: HeadParser | None = None) -> None:
         self._heads = heads or HeadParser(limits)
@@ -36,6 +36,7 @@ class RequestReader:
         self._open: Message | None = None  # the message whose body is arriving
         self._chunked: ChunkedBody | None = None  # decodes it when it is chunked
         self.error: RemoteProtocolError | None = None
+        self.refuses_head_method = False  # what was refused is a HEAD request, whose answer has no body
         self.finished = False  # nothing more is read: the last message said close, or the peer did
 
     @property
@@ -68,6 +69,7 @@ class RequestReader:
         except RemoteProtocolError as error:
             self.error = error
             self.finished = True
+            self.refuses_head_method = buffer.startswith(b"HEAD ")
             return None
         self._buffer = buffer[end:]
         if not message.keep_alive:

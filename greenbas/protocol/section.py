@@ -7,7 +7,7 @@ import re
 from greenbas.errors import RemoteProtocolError
 from greenbas.protocol.headers import RequestHeaders
 
-__all__ = ["HeaderSection", "checked_host"]
+__all__ = ["HeaderSection", "checked_host", "is_host"]
 
 # RFC 9110 7.2: uri-host [":" port]; the characters of reg-name, or an IP literal in brackets.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.vV]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
@@ -70,12 +70,17 @@ class HeaderSection:
         return b"close" not in options and (http11 or b"keep-alive" in options)
 
 
+def is_host(host: bytes) -> bool:
+    """Whether it is a host name or address, perhaps with a port (RFC 9110 7.2)."""
+    return _HOST.fullmatch(host) is not None
+
+
 def checked_host(host: bytes) -> bytes:
     """The host itself, when it is well-formed.
 
     Raises:
         RemoteProtocolError: 400.
     """
-    if not _HOST.fullmatch(host):
+    if not is_host(host):
         raise RemoteProtocolError(f"Host {host[:80]!r} is not a host name")
     return host

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 __all__ = ["BODILESS", "reason"]
 
-BODILESS = frozenset({204, 304})  # RFC 9110 15.3.5, 15.4.5: never a body; 1xx are not final responses
+BODILESS = frozenset({204, 205, 304})  # RFC 9110 15.3.5, 15.3.6, 15.4.5: never a body; 1xx are not final responses
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 # RFC 9110 renamed these.

@@ -94,7 +94,7 @@ def _fold_dots(path: str) -> str:
 
 
 def parse_pairs(text: str, limit: int = MAX_PAIRS) -> list[tuple[str, str]]:
-    """The name and value pairs of a query or a url-encoded body, in order, duplicates kept.
+    """The name and value pairs of a query or a url-encoded body, given as latin-1, in order, duplicates kept.
 
     ``+`` and escapes are decoded as UTF-8; what is not UTF-8 becomes U+FFFD. A name without ``=`` has the value "".
     (WHATWG URL, application/x-www-form-urlencoded parsing.)
@@ -118,4 +118,7 @@ def parse_pairs(text: str, limit: int = MAX_PAIRS) -> list[tuple[str, str]]:
 def _decode(text: str) -> str:
     if "+" in text:
         text = text.replace("+", " ")
+    if not text.isascii():
+        # Bytes that nobody escaped: browsers do not send them, curl does.
+        return unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
     return unquote(text) if "%" in text else text
