@@ -34,9 +34,9 @@ class Held:
 def held() -> Held:
     """Count; garbage is collected before."""
     gc.collect()
-    # The workers of gevent's thread pools are greenlets too, but of other threads.
     found = [item for item in gc.get_objects() if isinstance(item, greenlet) and not item.dead]
-    ours = sum(type(item).__name__ != "_WorkerGreenlet" for item in found)
+    # A native thread is a greenlet without a parent, and has one for its work.
+    ours = sum(item.parent is not None and type(item).__name__ != "_WorkerGreenlet" for item in found)
     return Held(ours, get_hub().loop.activecnt, len(os.listdir("/proc/self/fd")))
 
 

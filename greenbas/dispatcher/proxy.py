@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import enum
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +15,8 @@ __all__ = ["ThreadProxy", "proxy"]
 
 # What is data and comes back as it is; anything else may hold on to its thread (a cursor, a statement) and is proxied.
 _DATA = (str, bytes, bytearray, int, float, complex, bool, type(None), tuple, list, dict, set, frozenset)
-_BATCH = 256  # items that one trip to the thread fetches from an iterator: a trip costs some 30 microseconds
+_DATA += (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, enum.Enum)
+_BATCH = 256  # rows that one trip to the thread fetches from a cursor: a trip costs some 30 microseconds
 
 
 def proxy(target: Any, *args: Any, **kwargs: Any) -> Any:
@@ -24,6 +28,8 @@ def proxy(target: Any, *args: Any, **kwargs: Any) -> Any:
 
     Returns:
         An object with the same attributes. Results that are not plain data (cursors, rows of a class) are proxied too.
+        A loop over a database cursor fetches ahead: whoever leaves it early goes on behind the rows it has seen. The
+        thread ends when nobody refers to the object or its results any more.
     """
     thread = Thread(1, name=f"proxy of {getattr(target, '__qualname__', type(target).__name__)}")
     if inspect.isroutine(target) or inspect.isclass(target):
@@ -46,7 +52,7 @@ class ThreadProxy:
 
     def __getattr__(self, name: str) -> Any:
         value = _call(self, getattr, self._greenbas_target, name)
-        if callable(value) and not isinstance(value, ThreadProxy):
+        if inspect.isroutine(value):
             return _Method(self, value)
         return _wrap(self, value)
 
@@ -79,7 +85,9 @@ class ThreadProxy:
 
     def __iter__(self) -> Iterator[Any]:
         iterator = _call(self, iter, self._greenbas_target)
-        while batch := _call(self, _take, iterator, _BATCH):
+        # Any other iterator may wait for each item, and the first shall not wait for the second.
+        count = _BATCH if hasattr(iterator, "fetchmany") else 1
+        while batch := _call(self, _take, iterator, count):
             for item in batch:
                 yield _wrap(self, item)
 

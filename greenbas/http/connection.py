@@ -33,7 +33,7 @@ DISCARD_SECONDS = 5.0
 # would never see why (RFC 9112 9.6). nginx lingers up to 30 s; bytes on a fast network are what costs.
 LINGER_SIZE = 32 * 1024 * 1024
 LINGER_SECONDS = 5.0
-LAST_SECONDS = 1.0  # when a client with a complete request was told that this was the last: it has one more on its way at most
+LAST_SECONDS = 1.0  # for a client whose request was complete: it has one more on its way at most
 
 # What ends a worker from outside; a handler's failures of any other kind are answered.
 KILLS = (GreenletExit, KeyboardInterrupt)
@@ -235,7 +235,8 @@ class Connection:
         error = request.message.error
         if isinstance(error, BodyTooLarge):
             response.send_error(error.status)  # it says so itself: no handler has to read it first
-            response.clear_keepalive()
+            if not request.message.complete:
+                response.clear_keepalive()
             return
         seconds = self.service.settings.request_timeout
         with Timeout(seconds, RequestDeadline(f"the request took longer than {seconds} s")):

@@ -220,7 +220,7 @@ class Response(ResponseHead):
         """Use `body` as a handler's result, with these header lines (by lower-case name) where it has set none."""
         if not self._committed:
             self._lines = lines.copy() if self._lines is None else {**lines, **self._lines}
-        if self._mode or self._committed or len(body) > LARGE:
+        if self._mode or self._committed:
             self.write(body)
             return
         self._mode = "write"
@@ -334,25 +334,26 @@ class Response(ResponseHead):
             start = self._start_of_head(self._lines)
             if length and "content-type" not in self._lines:
                 lines += _HTML_LINE
-            data = b"%b%bContent-Length: %d\r\n\r\n%b" % (start, lines, length, body)
-            self._sent = length
+            head = b"%b%bContent-Length: %d\r\n\r\n" % (start, lines, length)
         else:
-            data = self._whole(body, length)
+            head, body = self._general_head(body, length)
+        self._sent = len(body)
         self._body_size = length
         self._size = 0
         self._parts = []
-        self._transmit(data, final=True)
+        if len(body) <= LARGE:
+            self._transmit(head + body, final=True)
+        else:
+            self._transmit(head, _MSG_MORE)
+            self._transmit(body, final=True)
 
-    def _whole(self, body: bytes, length: int) -> bytes:
+    def _general_head(self, body: bytes, length: int) -> tuple[bytes, bytes]:
+        # The head, and the body that goes with it: none for HEAD and some statuses.
         if self._announced is None:
             self._announced = length
         elif self._announced != length:
             self._close = self._close or not self._is_bodiless()
-        head = self._commit()
-        if not self._is_bodiless():
-            self._sent = len(body)
-            head.append(body)
-        return b"".join(head)
+        return b"".join(self._commit()), b"" if self._is_bodiless() else body
 
     def _flush_parts(self, final: bool = False) -> None:
         data = b"".join(self._parts)
@@ -418,7 +419,7 @@ class Response(ResponseHead):
 
     def _drop_output(self) -> None:
         self._parts.clear()
-        self._size = 0
+        self._size = self._body_size = 0
         self._announced = None
         self._mode = ""
 

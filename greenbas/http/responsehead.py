@@ -112,7 +112,8 @@ class ResponseHead:
 
     def header_names(self) -> list[str]:
         """The names of the headers set so far, as they will be sent."""
-        return [line.partition(b":")[0].decode() for line in (self._lines or {}).values()]
+        names = [line.partition(b":")[0].decode() for line in (self._lines or {}).values()]
+        return names if self._announced is None else [*names, "Content-Length"]
 
     def set_content_type(self, content_type: str, replace: bool = True) -> bool:
         """Set Content-Type (BAS ``response:setcontenttype``); False when one was there and `replace` is not wanted."""
@@ -126,8 +127,11 @@ class ResponseHead:
 
         Raises:
             LocalProtocolError: the length is negative, or less than what is written already.
+            TypeError: it is no whole number.
         """
         self._check_open("Content-Length")
+        if not isinstance(length, int) or isinstance(length, bool):
+            raise TypeError(f"Content-Length {length!r} is no whole number")
         if length < self.byte_count():
             raise LocalProtocolError(f"Content-Length {length} is less than the {self.byte_count()} bytes written")
         self._announced = length
