@@ -139,7 +139,9 @@ def _describe(directory: Directory) -> str:
     if directory.priority:
         words.append(f"priority {directory.priority}")
     function = directory.function
-    if function is not None:
+    if directory.secure:
+        words.append("redirects to TLS")
+    elif function is not None:
         name = getattr(function, "__qualname__", None) or repr(function)
         words.append(f"function {getattr(function, '__module__', '?')}.{name}")
     if isinstance(directory, ResourceReader):

@@ -58,9 +58,9 @@ class Answer:
 class Client:
     """A raw connection to a server: bytes out, `Answer` objects in."""
 
-    def __init__(self, server: Server | int) -> None:
+    def __init__(self, server: Server | int, source: str = "127.0.0.1") -> None:
         port = server if isinstance(server, int) else server.listeners[0].port
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT, source_address=(source, 0))
         self._left = b""
 
     def __enter__(self) -> Client:

@@ -7,6 +7,7 @@ from contextvars import copy_context
 from typing import Any
 
 import gevent
+from gevent._hub_local import get_hub_if_exists
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
@@ -57,5 +58,6 @@ def greenlet_name(which: greenlet | None = None) -> str:
 
 
 def yield_hub() -> None:
-    """Let every other greenlet and every ready socket have a turn, then go on."""
-    gevent.sleep(0)
+    """Let every other greenlet and every ready socket have a turn, then go on; in a native thread, do nothing."""
+    if get_hub_if_exists() is not None:
+        gevent.sleep(0)

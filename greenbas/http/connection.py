@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import logging
+import socket
 import time
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -68,8 +69,8 @@ class Connection:
 
     def __init__(self, service: HttpService, sock: _socket.socket) -> None:
         self.service = service
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # may fail: the peer can be gone already
         self.stream = Stream(sock, service.hub)
-        self.stream.set_nodelay(True)
         self.reader = RequestReader(service.reader_limits, service.heads)
         self.state = State.HEAD
         self.since = time.monotonic()  # when the state began

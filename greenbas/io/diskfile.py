@@ -6,9 +6,10 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from greenbas.dispatcher import close_fd
+from greenbas.dispatcher import close_fd, yield_hub
 from greenbas.io.handle import Bytes, FileHandle, Mode, Stat
 from greenbas.io.oserrors import from_os_error
+from greenbas.net import read_piece
 
 if TYPE_CHECKING:
     from greenbas.io.disk import DiskIo
@@ -17,6 +18,7 @@ __all__ = ["DiskFile", "make_stat"]
 
 # Files that do not know their size, as in /proc, are read in pieces of this many bytes.
 _PIECE = 65536
+_TURN = 1024 * 1024  # bytes read before other greenlets get a turn: some hundred microseconds
 
 
 def make_stat(path: str, status: os.stat_result) -> Stat:
@@ -80,9 +82,17 @@ class DiskFile(FileHandle):
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _read_at(self, size: int, offset: int) -> bytes:
-        """All reading of file data goes through here."""
+        """All reading of file data goes through here: what is not in memory yet, and what is large, holds up no one."""
         try:
-            return os.pread(self._fd, size, offset)
+            if size <= _TURN:
+                return bytes(read_piece(self._fd, size, offset))
+            pieces: list[bytes] = []
+            while size > 0 and (piece := bytes(read_piece(self._fd, min(size, _TURN), offset))):
+                pieces.append(piece)
+                size -= len(piece)
+                offset += len(piece)
+                yield_hub()
+            return b"".join(pieces)
         except OSError as error:
             raise from_os_error(error, self._path) from None
 

@@ -81,7 +81,12 @@ class Directory:
     @property
     def function(self) -> DirFunction | None:
         """The directory function, None without one."""
-        return self._function
+        return None if self.secure else self._function
+
+    @property
+    def secure(self) -> bool:
+        """Whether requests are redirected to TLS; see `redirect2tls`."""
+        return self._function is _require_tls
 
     def base_uri(self) -> str:
         """The absolute path with a slash at the end; "/" when not installed (BAS ``dir:baseuri``)."""
@@ -130,7 +135,7 @@ class Directory:
             TypeError: the function cannot be called with (request, response), or is async.
         """
         if function is not None:
-            if self._function is _require_tls:
+            if self.secure:
                 raise IncorrectUse("Already set: this directory redirects to TLS")
             _check_function(function)
         self._function = function
