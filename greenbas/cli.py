@@ -70,9 +70,8 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a script with cooperative blocking calls")
     run.set_defaults(command=_run)
-    run.add_argument("script", metavar="SCRIPT")
-    arguments = run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="go to the script")
-    arguments.required = False  # argparse accepts none, but says otherwise when the script is missing
+    # One argument with all the rest in it: two would lose a "--" between them, which may be meant for the script.
+    run.add_argument("script", nargs=argparse.PARSER, metavar="SCRIPT", help="the script, and behind it its arguments")
 
     commands.add_parser("version", help="show the version").set_defaults(command=_show_version)
     return parser
@@ -160,10 +159,10 @@ def _problems(reader: ResourceReader) -> list[str]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    script = options.script
+    script, *arguments = options.script[1:] if options.script[0] == "--" else options.script
     if not os.path.isfile(script):
         raise StartError(f"{script}: no such script")
-    sys.argv = [script, *options.arguments]
+    sys.argv = [script, *arguments]
     sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
     raise_descriptor_limit()
     try:

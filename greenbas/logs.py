@@ -6,7 +6,7 @@ import atexit
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TextIO
 
 from gevent import get_hub, monkey
 
@@ -15,14 +15,13 @@ from greenbas.http import JsonFormatter, TextFormatter
 __all__ = ["LOG_STYLES", "BatchHandler", "configure_logging"]
 
 LOG_STYLES = ("text", "json", "none")
-BATCH_SECONDS = 0.1  # how long a line may wait: nobody reads faster, and one write takes as long as ten requests
-BATCH_LINES = 256  # then it is written at once, so that a busy server keeps no more than some 30 KiB back
+BATCH_LINES = 256  # so that a busy server keeps no more than some 30 KiB back
 
 _native_ident: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 
 
 class BatchHandler(logging.StreamHandler[TextIO]):
-    """Writes what is logged within a tenth of a second in one go; warnings and errors at once.
+    """Writes what is logged in one turn of the hub in one go; warnings and errors at once.
 
     Args:
         stream: where to; the hub's thread of the caller writes.
@@ -32,7 +31,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self._lines: list[str] = []
         self._hub = get_hub()
-        self._timer: Any = None
+        self._scheduled = False
         atexit.register(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -41,7 +40,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
             self._lines.append(self.format(record) + "\n")
             if record.levelno >= logging.WARNING or len(self._lines) >= BATCH_LINES:
                 self.flush()
-            elif self._timer is None:
+            elif not self._scheduled:
                 self._flush_later()
         except Exception:
             self.handleError(record)
@@ -55,14 +54,14 @@ class BatchHandler(logging.StreamHandler[TextIO]):
 
     def _flush_later(self) -> None:
         if _native_ident() != self._hub.thread_ident:
-            self.flush()  # a timer of the hub cannot be started from another thread
+            self.flush()  # callbacks of the hub cannot be added from another thread
             return
-        self._timer = self._hub.loop.timer(BATCH_SECONDS, ref=False)
-        self._timer.start(self._due)
+        # After what is ready now: alone a line is written at once, under load many share a write.
+        self._scheduled = True
+        self._hub.loop.run_callback(self._due)
 
     def _due(self) -> None:
-        self._timer.close()
-        self._timer = None
+        self._scheduled = False
         self.flush()
 
 

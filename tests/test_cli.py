@@ -162,6 +162,7 @@ def test_errors_are_one_line(here: Path, capsys: pytest.CaptureFixture[str], arg
         (["serve", "--log", "xml"], "choose from 'text', 'json', 'none'"),
         (["serve", "--bogus"], "unrecognized arguments: --bogus"),
         (["run"], "the following arguments are required: SCRIPT\n"),
+        (["run", "--bogus", "x.py"], "unrecognized arguments: --bogus"),
     ],
 )
 def test_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
@@ -492,8 +493,8 @@ def test_run_passes_the_exit_code_on(tmp_path: Path, word: str, code: int, err: 
         ("import nowhere\n", "ModuleNotFoundError: No module named 'nowhere'"),
         ("x = (\n", "SyntaxError: '(' was never closed"),
         # One line would not do: it does not say where in the script.
-        ("from greenbas.io import MemoryIo\nMemoryIo().open('x')\n", "greenbas.errors.NotFound: no such file .*: 'x'"),
-        ("from greenbas import Server\nServer(x=1)\n", "greenbas.errors.SettingError: unknown setting 'x'.*"),
+        ("from greenbas.io import MemoryIo\nMemoryIo().open('x')\n", "greenbas.errors.NotFound: no such file"),
+        ("from greenbas import Server\nServer(x=1)\n", "greenbas.errors.SettingError: unknown setting 'x'"),
     ],
 )
 def test_a_script_that_fails_shows_its_traceback_and_not_ours(tmp_path: Path, source: str, last: str) -> None:
@@ -501,7 +502,7 @@ def test_a_script_that_fails_shows_its_traceback_and_not_ours(tmp_path: Path, so
     done = finished(tmp_path, [*GREENBAS, "run", "script.py"])
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.splitlines()
-    assert re.fullmatch(last, lines[-1])
+    assert lines[-1].startswith(last)
     files = re.findall(r'File "([^"]+)"', done.stderr)
     assert Path(files[0]).name == "script.py"
     assert not any(name.endswith("cli.py") or "runpy" in name for name in files)

@@ -115,10 +115,10 @@ class Client:
 
     def rest(self) -> bytes:
         """Everything that comes until the server closes."""
-        found, self._left = self._left, b""
+        found, self._left = [self._left], b""
         while data := self.sock.recv(65536):
-            found += data
-        return found
+            found.append(data)
+        return b"".join(found)
 
     def half_close(self) -> None:
         """Send no more; reading goes on."""

@@ -17,7 +17,25 @@ __all__ = ["AccessLog", "AccessRecord", "JsonFormatter", "TextFormatter"]
 
 LOGGER = "greenbas.access"
 NO_ANSWER = 499  # the connection ended before the head of a response; nginx logs the same number
-_NEEDS_ESCAPE = re.compile(r'[^ -!#-\[\]-~]')
+_NEEDS_ESCAPE = re.compile(r"[^ -!#-\[\]-~]")
+
+
+# What formatters may ask any record for. Finding out about threads and callers costs more than the rest of the record;
+# each is what logging itself uses when it does not know, or is told not to ask.
+_USUAL: dict[str, Any] = {
+    "name": LOGGER,
+    "levelno": logging.INFO,
+    "levelname": "INFO",
+    "msg": "",
+    "args": None,
+    "relativeCreated": 0.0,
+    "pathname": "",
+    "filename": "",
+    "module": "",
+    "lineno": 0,
+} | dict.fromkeys(
+    ["exc_info", "exc_text", "stack_info", "funcName", "thread", "threadName", "process", "processName", "taskName"]
+)
 
 
 class AccessRecord(logging.LogRecord):
@@ -32,22 +50,10 @@ class AccessRecord(logging.LogRecord):
         client, user, method, target, status, bytes, seconds, id: of the request.
     """
 
-    # What formatters may ask any record for. Finding these out costs more than the rest of the record.
-    name = LOGGER
-    levelno = logging.INFO
-    levelname = "INFO"
-    msg = ""
-    args = None
-    pathname = filename = module = ""
-    lineno = 0
-    exc_info = exc_text = stack_info = None
-    # Each is None in the base class's own terms when the matching logging.log... switch is off.
-    funcName = thread = threadName = process = processName = taskName = None  # type: ignore[assignment]
-
     def __init__(self, request: Request, response: Response, seconds: float) -> None:
+        self.__dict__.update(_USUAL)
         self.created = created = time.time()
         self.msecs = created % 1 * 1000
-        self.relativeCreated = 0.0
         self.client = request.peername()[0]
         self.user = None
         self.method = request.method
