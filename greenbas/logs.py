@@ -32,7 +32,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
         self._lines: list[str] = []
         self._hub = get_hub()
         self._scheduled = False
-        atexit.register(self.flush)
+        atexit.register(self._due)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line, or write it with those that were kept."""
@@ -47,10 +47,15 @@ class BatchHandler(logging.StreamHandler[TextIO]):
 
     def flush(self) -> None:
         """Write what was kept."""
-        lines, self._lines = self._lines, []
-        if lines:
-            self.stream.write("".join(lines))
-        super().flush()
+        # Under the lock, as a thread may be about to add a line. It is a native one, and held for a write at most.
+        self.acquire()
+        try:
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+        finally:
+            self.release()
 
     def _flush_later(self) -> None:
         if _native_ident() != self._hub.thread_ident:
@@ -62,7 +67,10 @@ class BatchHandler(logging.StreamHandler[TextIO]):
 
     def _due(self) -> None:
         self._scheduled = False
-        self.flush()
+        try:
+            self.flush()
+        except Exception:
+            pass  # standard error is closed or broken: there is nowhere to say so, and the server goes on
 
 
 def configure_logging(style: str) -> None:

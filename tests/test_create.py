@@ -48,5 +48,5 @@ def test_bad_arguments_are_refused_as_by_the_class() -> None:
         create.dir(priority=128)
     with pytest.raises(ValueError, match="domain"):
         create.domainresrdr("example.com:80", IO)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="DiskIo"):
         create.resrdr("folder")  # type: ignore[arg-type]

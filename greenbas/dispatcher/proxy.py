@@ -14,8 +14,8 @@ from greenbas.dispatcher.native import Thread
 __all__ = ["ThreadProxy", "proxy"]
 
 # What is data and comes back as it is; anything else may hold on to its thread (a cursor, a statement) and is proxied.
-_DATA = (str, bytes, bytearray, int, float, complex, bool, type(None), tuple, list, dict, set, frozenset)
-_DATA += (datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, enum.Enum)
+_PLAIN = (str, bytes, bytearray, int, float, complex, bool, type(None), tuple, list, dict, set, frozenset)
+_DATA = (*_PLAIN, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, enum.Enum)
 _BATCH = 256  # rows that one trip to the thread fetches from a cursor: a trip costs some 30 microseconds
 
 
@@ -28,8 +28,8 @@ def proxy(target: Any, *args: Any, **kwargs: Any) -> Any:
 
     Returns:
         An object with the same attributes. Results that are not plain data (cursors, rows of a class) are proxied too.
-        A loop over a database cursor fetches ahead: whoever leaves it early goes on behind the rows it has seen. The
-        thread ends when nobody refers to the object or its results any more.
+        A loop over a database cursor fetches ahead, so after leaving it early the cursor stands behind rows not seen.
+        The thread ends when nobody refers to the object or its results any more.
     """
     thread = Thread(1, name=f"proxy of {getattr(target, '__qualname__', type(target).__name__)}")
     if inspect.isroutine(target) or inspect.isclass(target):

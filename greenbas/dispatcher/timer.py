@@ -27,7 +27,8 @@ class Timer:
     The function may block, and is never called twice at once: a tick that is due meanwhile waits. Returning True arms
     the timer again with the same interval; anything else ends it. A generator function runs to its next ``yield`` at
     each tick: ``yield True`` waits for the next tick, ``yield False`` or the end stops for good. A function that
-    raises is dead: the error is logged, and later calls here raise it. Ticks see the context variables of the call of `set`.
+    raises is dead: the error is logged, and later calls here raise it. Ticks see the context variables of the caller
+    of `set`.
 
     An active timer keeps itself alive. As a context manager it cancels itself at the end of the block.
 

@@ -47,7 +47,8 @@ class HubWatchdog:
         self._beat = time.monotonic()
         self._timer: Any = None
         self._generation = 0
-        self._report: str | None = None  # the stack of the block that is going on, until the hub is free again
+        # The beat before the block that is going on, and who and where; until the hub is free again.
+        self._report: tuple[float, str] | None = None
         self.blocked = 0  # how often the hub was blocked
         self.blocked_seconds = 0.0
 
@@ -72,8 +73,8 @@ class HubWatchdog:
     def _note(self) -> None:
         now = time.monotonic()
         if self._report is not None:
-            report, self._report = self._report, None
-            seconds = now - self._beat
+            (since, report), self._report = self._report, None
+            seconds = now - since
             self.blocked_seconds += seconds
             # Logged here and not in the thread: log handlers belong to the hub's thread.
             _log.warning("the hub was blocked for %.2f s by %s", seconds, report)
@@ -83,30 +84,34 @@ class HubWatchdog:
         desperate = False
         while generation == self._generation:
             _native_sleep(self._limit / _LOOKS)
-            held = time.monotonic() - self._beat
+            since = self._beat
+            held = time.monotonic() - since
             if held <= self._limit:
                 desperate = False
-            elif self._report is None and generation == self._generation:
-                self.blocked += 1
-                self._report = self._describe()
+            elif self._report is None:
+                report = self._describe()
+                if since == self._beat and generation == self._generation:  # else the hub got free meanwhile
+                    self._report = since, report
+                    self.blocked += 1
             elif held > self._limit * _DESPERATE_AFTER and not desperate:
                 desperate = True
-                os.write(2, f"greenbas: the hub has been blocked for {held:.0f} s by {self._report}\n".encode())
+                os.write(2, f"greenbas: the hub has been blocked for {held:.0f} s by {self._report[1]}\n".encode())
 
     def _describe(self) -> str:
         frame = sys._current_frames().get(self._thread)
         if frame is None:
             return "a thread that has ended"
         stack = "".join(traceback.format_stack(frame))
-        return f"{_name_of(frame)}:\n{stack}"
+        return f"{self._name_of(frame)}:\n{stack}"
 
-
-def _name_of(frame: FrameType) -> str:
-    # The outermost frames of a worker or spawned greenlet are methods of the greenlet itself.
-    outer: FrameType | None = frame
-    while outer is not None:
-        owner = outer.f_locals.get("self")
-        if isinstance(owner, greenlet):
-            return greenlet_name(owner)
-        outer = outer.f_back
-    return "a greenlet"
+    def _name_of(self, frame: FrameType) -> str:
+        # The outermost frames of a worker or spawned greenlet are methods of the greenlet itself.
+        outer: FrameType | None = frame
+        while outer is not None:
+            owner = outer.f_locals.get("self")
+            if issubclass(type(owner), greenlet):  # isinstance() would ask a lazy object, here in the wrong thread
+                return greenlet_name(owner)
+            outer = outer.f_back
+        # A greenlet keeps its frame while others run: the one without a frame is running.
+        main = self._hub.parent
+        return "main" if main is not None and main.gr_frame is None else "a greenlet"

@@ -42,7 +42,12 @@ class Worker(greenlet):
     def name(self) -> str:
         """For logs and stack dumps."""
         owner = getattr(self.job, "__self__", None)
-        return f"worker-{self.number}" + (f" {owner!r}" if owner is not None else "")
+        if owner is None:
+            return f"worker-{self.number}"
+        try:
+            return f"worker-{self.number} {owner!r}"
+        except Exception:  # a log line or a dump is being made: it must not fail
+            return f"worker-{self.number} {type(owner).__name__}"
 
     def _work(self) -> None:
         pool = self.pool

@@ -8,6 +8,7 @@ Framing headers are ours: no handler can contradict the bytes that follow.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urljoin
 
@@ -216,10 +217,10 @@ class Response(ResponseHead):
 
     # For directories and the connection.
 
-    def finish_with(self, body: bytes, lines: dict[str, bytes] = _HTML_LINES) -> None:
+    def finish_with(self, body: bytes, lines: Mapping[str, bytes] = _HTML_LINES) -> None:
         """Use `body` as a handler's result, with these header lines (by lower-case name) where it has set none."""
         if not self._committed:
-            self._lines = lines.copy() if self._lines is None else {**lines, **self._lines}
+            self._lines = lines if self._lines is None else {**lines, **self._lines}
         if self._mode or self._committed:
             self.write(body)
             return
@@ -318,27 +319,21 @@ class Response(ResponseHead):
         length = self._body_size + self._size
         message = self._request.message
         service = self._connection.service
-        if (
-            message.complete
-            and message.keep_alive
-            and message.http11
-            and self._lines is not None
-            and self._announced is None
-            and self._status not in BODILESS
-            and not (self._close or service.draining)
-            and message.method != "HEAD"
-        ):
-            # The way of nearly every response; `_commit` below is the general one.
+        lines = self._lines
+        plain = message.plain and not (self._close or service.draining) and self._status not in BODILESS
+        if plain and lines is not None and self._announced is None and length <= LARGE:
+            # The way of nearly every response, in one piece; what follows is the general one.
             self._committed = True
-            lines = b"".join(self._lines.values())
-            start = self._start_of_head(self._lines)
-            if length and "content-type" not in self._lines:
-                lines += _HTML_LINE
-            head = b"%b%bContent-Length: %d\r\n\r\n" % (start, lines, length)
-        else:
-            head, body = self._general_head(body, length)
-        self._sent = len(body)
-        self._body_size = length
+            fields = b"".join(lines.values())
+            if length and "content-type" not in lines:
+                fields += _HTML_LINE
+            data = b"%b%bContent-Length: %d\r\n\r\n%b" % (self._start_of_head(lines), fields, length, body)
+            self._body_size = self._sent = length
+            self._size = 0
+            self._transmit(data, final=True)
+            return
+        head, body = self._general_head(body, length)
+        self._body_size, self._sent = length, len(body)
         self._size = 0
         self._parts = []
         if len(body) <= LARGE:
@@ -396,7 +391,7 @@ class Response(ResponseHead):
             head.append(b"\r\n" if message.http11 else b"Connection: keep-alive\r\n\r\n")
         return head
 
-    def _start_of_head(self, lines: dict[str, bytes]) -> bytes:
+    def _start_of_head(self, lines: Mapping[str, bytes]) -> bytes:
         start = self._connection.service.head_start
         if len(lines) > 1 and ("date" in lines or "server" in lines):
             return start.lines_beside(self._status, self._reason, lines)

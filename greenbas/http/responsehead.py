@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from greenbas.errors import Expired, IsCommitted, LocalProtocolError
@@ -28,7 +29,7 @@ class ResponseHead:
     _request: Request
     _status: int
     _reason: str | None
-    _lines: dict[str, bytes] | None  # by lower-case name
+    _lines: Mapping[str, bytes] | None  # by lower-case name
     _announced: int | None  # the Content-Length
     _committed: bool
     _close: bool
@@ -82,8 +83,7 @@ class ResponseHead:
         if key in _FRAMING:
             self._set_framing(key, value)
         elif value is None:
-            if self._lines is not None:
-                self._lines.pop(key, None)
+            self._set_line(key, None)
         else:
             self._set_line(key, header_line(name, value))
 
@@ -168,10 +168,10 @@ class ResponseHead:
         cookie.secure = self._request.is_secure()
         return cookie
 
-    def adopt_lines(self, lines: dict[str, bytes]) -> None:
+    def adopt_lines(self, lines: Mapping[str, bytes]) -> None:
         """Take over header lines that were made before, by lower-case name; those set here already stay."""
         self._check_open("headers")
-        self._lines = dict(lines) if self._lines is None else {**lines, **self._lines}
+        self._lines = lines if self._lines is None else {**lines, **self._lines}
 
     def committed(self) -> bool:
         """Whether the head has been sent (BAS ``response:committed``)."""
@@ -199,10 +199,14 @@ class ResponseHead:
         elif value is not None:
             raise LocalProtocolError(f"{key.title()} belongs to the server: it frames the message itself")
 
-    def _set_line(self, key: str, line: bytes) -> None:
-        if self._lines is None:
-            self._lines = {}
-        self._lines[key] = line
+    def _set_line(self, key: str, line: bytes | None) -> None:
+        # Never in place: the mapping may be one that many responses share.
+        lines = {**self._lines} if self._lines is not None else {}
+        if line is not None:
+            lines[key] = line
+        else:
+            lines.pop(key, None)
+        self._lines = lines
 
     def _check_open(self, what: str) -> None:
         if not self._request.valid():

@@ -115,6 +115,7 @@ class HeadParser:
             section = HeaderSection(fields, http11)
             message = Message(_METHODS[line[0]], line[1], section)
             message.http11 = http11
+            message.plain = message.plain and http11
             message.upgrade = upgrade and http11  # RFC 9110 7.8: not for HTTP/1.0
             if not _UNUSUAL.isdisjoint(section.last):
                 self._take_unusual(message, upgrade)
@@ -208,7 +209,7 @@ class HeadParser:
                 self._renew()
         if message.length != 0:
             message.chunks = deque()
-            message.complete = False
+            message.complete = message.plain = False
 
     def _take_target(self, message: Message) -> None:
         path, message.query, authority = split_target(message.method, message.target)

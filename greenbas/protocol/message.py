@@ -17,6 +17,7 @@ class Message:
         method: as sent; methods are case-sensitive (RFC 9110 9.1).
         target: the raw request target.
         path: the target's path, decoded; "*" for ``OPTIONS *``.
+        plain: HTTP/1.1, kept alive, without a body, and not HEAD: the answer needs no second look at any of these.
         query: the target's query, still encoded.
         authority: the host of an absolute target, else the Host field, else b"" (HTTP/1.0).
         http11: False for HTTP/1.0.
@@ -44,6 +45,7 @@ class Message:
         "length",
         "method",
         "path",
+        "plain",
         "query",
         "received",
         "target",
@@ -61,6 +63,7 @@ class Message:
         self.fields = fields
         self.headers = fields.last
         self.keep_alive = fields.keep_alive
+        self.plain = fields.keep_alive and method != "HEAD"
         self.upgrade = False
         self.length: int | None = 0
         self.chunks: deque[bytes] | None = None

@@ -31,6 +31,8 @@ class ResourceReader(Directory):
 
     def __init__(self, io: Io, *, name: str | None = None, priority: int = 0) -> None:
         super().__init__(name, priority=priority)
+        if not isinstance(io, Io):
+            raise TypeError(f"a reader needs an I/O, not {io!r:.80}; for a folder on the disk that is DiskIo(folder)")
         self._io = io
         self._files = StaticFiles(io)
         self._headers: dict[str, str] = {}

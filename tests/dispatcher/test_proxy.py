@@ -1,4 +1,4 @@
-"""`proxy`: an object of a native thread, used like the original; mostly with sqlite3, which blocks and minds its thread."""
+"""`proxy`: an object of a native thread, used like the original. Mostly sqlite3, which minds its thread."""
 
 from __future__ import annotations
 
@@ -305,6 +305,7 @@ def test_each_proxy_has_a_thread_of_its_own_and_it_ends_with_the_proxy() -> None
     part = boxes[0].part()
     del boxes[:]
     gc.collect()
-    wait_until(lambda: numbers & native_threads() == {part.thread})
+    assert numbers >= {part.thread}
+    wait_until(lambda part=part: numbers & native_threads() == {part.thread})  # type: ignore[misc]
     del part
     wait_until(lambda: not numbers & native_threads())

@@ -255,7 +255,9 @@ def committed(announce: int | None, error: BaseException) -> Callable[[Request, 
 
 @pytest.mark.parametrize("announce", [None, 100, 14])
 @pytest.mark.parametrize("error", [ValueError(WORDS), SystemExit(1), RemoteProtocolError(WORDS), TimedOut(WORDS)])
-def test_a_failure_after_the_head_breaks_the_connection(announce: int | None, error: BaseException) -> None:
+def test_a_failure_after_the_head_breaks_the_connection(
+    announce: int | None, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     with serving(committed(announce, error)) as server, Client(server) as client:
         client.send("GET / HTTP/1.1\nHost: x\n\n")
         data = b""
@@ -270,6 +272,7 @@ def test_a_failure_after_the_head_breaks_the_connection(announce: int | None, er
             assert body == b"the first half"
         assert b"word-of-the" not in data
         assert alive(server)
+    assert {record.name for record in caplog.records if record.levelno >= logging.WARNING} <= {"greenbas.site"}
 
 
 def test_a_strict_client_notices() -> None:
