@@ -48,7 +48,8 @@ def spawn(function: Callable[..., Any], *args: Any, name: str | None = None, **k
 
 def greenlet_name(which: greenlet | None = None) -> str:
     """The name of a greenlet, the current one unless given, for messages."""
-    which = which or getcurrent()
+    if which is None:  # its truth is whether it has started and not ended
+        which = getcurrent()
     if isinstance(which, Hub):
         return "hub"
     name = getattr(which, "name", None)

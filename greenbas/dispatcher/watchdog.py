@@ -84,18 +84,18 @@ class HubWatchdog:
         desperate = False
         while generation == self._generation:
             _native_sleep(self._limit / _LOOKS)
-            since = self._beat
+            since, report = self._beat, self._report
             held = time.monotonic() - since
             if held <= self._limit:
                 desperate = False
-            elif self._report is None:
-                report = self._describe()
+            elif report is None:
+                described = self._describe()
                 if since == self._beat and generation == self._generation:  # else the hub got free meanwhile
-                    self._report = since, report
+                    self._report = since, described
                     self.blocked += 1
             elif held > self._limit * _DESPERATE_AFTER and not desperate:
                 desperate = True
-                os.write(2, f"greenbas: the hub has been blocked for {held:.0f} s by {self._report[1]}\n".encode())
+                os.write(2, f"greenbas: the hub has been blocked for {held:.0f} s by {report[1]}\n".encode())
 
     def _describe(self) -> str:
         frame = sys._current_frames().get(self._thread)

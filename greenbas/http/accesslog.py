@@ -126,7 +126,7 @@ class JsonFormatter(logging.Formatter):
             line.update(logger=record.name, level=record.levelname, message=record.getMessage())
             if record.exc_info:
                 line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)
 
 
 def _timestamp(record: logging.LogRecord) -> str:

@@ -112,8 +112,8 @@ class Body:
             except TimedOut:
                 raise self._give_up(BodyTimeout(f"only {message.received} bytes of the body came in time")) from None
             except SocketClosed as error:
-                gone = IncompleteBody(f"the peer broke off after {message.received} bytes of the body")
-                raise self._give_up(gone) from error
+                text = f"the peer broke off after {message.received} bytes of the body"
+                raise self._give_up(IncompleteBody(text)) from error
         if message.error is not None and not message.complete:
             raise message.error
         return chunks.popleft()

@@ -303,6 +303,7 @@ class Request:
     def expire(self) -> None:
         """The response is finished: from here on the request is not valid."""
         self._connection = None
+        self.message.error = None  # its traceback holds frames, and with them what was read of the body
         self.response.expire()
         del self.response  # breaks the cycle of the two, so that their memory goes at once
 

@@ -294,6 +294,7 @@ class Response(ResponseHead):
         """The request is over: whoever kept this object must not reach into the next response of the connection."""
         self._committed = True
         self._mode = "over"
+        self.broken = None  # its traceback holds the frames of the handler
 
     # Inside.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -76,7 +77,7 @@ class HttpSettings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check(field.name, getattr(self, field.name), field.default)
+            _check(field.name, getattr(self, field.name), field.default, whole="float" not in str(field.type))
         parse_networks(self.trusted_proxies)
         if any(ord(char) < 32 or ord(char) > 126 for char in self.server_name):
             raise SettingError(f"server_name: {self.server_name!r} is no header value, use printable ASCII")
@@ -86,7 +87,7 @@ class HttpSettings:
 _MAY_BE_ZERO = frozenset({"queue_length", "body_grace", "body_rate", "drain_timeout", "max_body"})
 
 
-def _check(name: str, value: object, default: object) -> None:
+def _check(name: str, value: object, default: object, whole: bool) -> None:
     if name in ("trusted_proxies", "server_name"):
         expected: type = tuple if name == "trusted_proxies" else str
         if not isinstance(value, expected):
@@ -97,9 +98,9 @@ def _check(name: str, value: object, default: object) -> None:
     elif value is None:
         if default is not None:
             raise SettingError(f"{name}: None is not allowed, use a number such as the default, {default}")
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise SettingError(f"{name}: {value!r} is not a number")
-    elif isinstance(default, int) and not isinstance(value, int):
+    elif whole and not isinstance(value, int):
         raise SettingError(f"{name}: {value!r} is not a whole number")
     elif value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
         raise SettingError(f"{name}: {value!r} must be more than zero")

@@ -49,7 +49,6 @@ def test_defaults(name: str, value: object) -> None:
         pytest.param({"head_timeout": True}, "head_timeout.*not a number", id="True is no number"),
         pytest.param({"head_timeout": None}, "head_timeout.*None", id="None where there must be a limit"),
         pytest.param({"head_timeout": float("nan")}, "head_timeout", id="not a number at all"),
-        pytest.param({"idle_timeout": float("inf")}, "idle_timeout", id="endless"),
         pytest.param({"max_head": 1.5}, "max_head.*whole number", id="part of a byte"),
         pytest.param({"max_workers": 0}, "max_workers.*more than zero", id="no workers"),
         pytest.param({"max_body": -1}, "max_body.*more than zero", id="less than no body"),
