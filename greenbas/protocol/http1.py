@@ -67,7 +67,7 @@ class RequestReader:
                 return None
             message = self._heads.parse(buffer if end == len(buffer) else buffer[:end])
         except RemoteProtocolError as error:
-            self.error = error
+            self.error = error.with_traceback(None)  # its frames refer to this object
             self.finished = True
             self.refuses_head_method = buffer.startswith(b"HEAD ")
             return None
@@ -104,7 +104,7 @@ class RequestReader:
         """Nothing more will be read; gives memory back."""
         self.finished = True
         self._buffer = b""
-        self._open = self._chunked = None
+        self._open = self._chunked = self.error = None
 
     def _begin_body(self, message: Message) -> None:
         self._open = message
