@@ -4,6 +4,8 @@
 PYTHON ?=
 ARGS ?=
 BIN := .venv/bin
+# The warnings are setuptools' about editable installs in general, a page of them each time.
+INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -39,19 +41,19 @@ clean: ## remove caches and what building left (.venv stays)
 # A stamp for each extra, inside .venv so that it goes when .venv goes. A change of setup.cfg or pyproject.toml
 # installs again; a change of the code needs no installing, the install is editable.
 .venv/.stamp-base: setup.cfg pyproject.toml | .venv/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable .
+	@$(INSTALL) --editable .
 	@touch $@
 
 # The peers of the benchmark. Some need a compiler and are compared only where they build.
 .venv/.stamp-bench: loadtests/requirements.txt loadtests/requirements-optional.txt setup.cfg pyproject.toml | .venv/bin/python
 	@.ci/system-packages wrk nginx-light gcc libev-dev python3-dev
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable . -r loadtests/requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -r loadtests/requirements-optional.txt \
+	@$(INSTALL) --editable . -r loadtests/requirements.txt
+	@$(INSTALL) -r loadtests/requirements-optional.txt \
 		>.venv/optional-peers.log 2>&1 || echo "not all optional peers could be built; see .venv/optional-peers.log"
 	@touch $@
 
 .venv/.stamp-%: setup.cfg pyproject.toml | .venv/bin/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --editable '.[$*]'
+	@$(INSTALL) --editable '.[$*]'
 	@touch $@
 
 .venv/bin/python:

@@ -105,15 +105,23 @@ def test_the_example_works_as_written(tmp_path: Path, command: list[str] | None)
         assert server.port == port
         assert server.out == f"greenbas serves http://127.0.0.1:{port}/\n"
         assert json.loads(get(port, "/hello?who=you").body) == {"path": "", "who": "you"}
-        start = time.monotonic()
-        jobs = [gevent.spawn(get, port, f"/hello/{n}/x?who=%C3%BC") for n in range(2)]
-        gevent.joinall(jobs)
-        seconds = time.monotonic() - start
-        assert [json.loads(job.value.body) for job in jobs] == [{"path": f"{n}/x", "who": "ü"} for n in range(2)]
-        assert 0.1 <= seconds < 0.19, "one after the other they take 0.2 s"
+        tries = [two_at_once(port)]
+        while min(tries) > 0.19 and len(tries) < 10:  # the machine may be busy
+            tries.append(two_at_once(port))
+        assert 0.1 <= min(tries) < 0.19, "one after the other they take 0.2 s"
         assert get(port, "/").status == 404
         assert server.stop() == 0
-        assert len(server.err.splitlines()) == 4  # an access record for each request, and nothing else
+        assert len(server.err.splitlines()) == 2 + 2 * len(tries)  # an access record for each, and nothing else
+
+
+def two_at_once(port: int) -> float:
+    """Seconds that two requests to the sleeping handler take together."""
+    start = time.monotonic()
+    jobs = [gevent.spawn(get, port, f"/hello/{n}/x?who=%C3%BC") for n in range(2)]
+    gevent.joinall(jobs)
+    seconds = time.monotonic() - start
+    assert [json.loads(job.value.body) for job in jobs] == [{"path": f"{n}/x", "who": "ü"} for n in range(2)]
+    return seconds
 
 
 # -- errors at the start ------------------------------------------------------------------------------------------

@@ -248,8 +248,8 @@ class Response(ResponseHead):
         if self._is_bodiless():
             self._body_size += count
             return
+        self.release_worker()
         connection = self._connection
-        connection.service.workers.release_slot()
         try:
             sent = send_file(connection.stream, fd, offset, count, connection.service.settings.write_timeout)
         except NetError as error:
@@ -257,6 +257,10 @@ class Response(ResponseHead):
             raise
         self._body_size += sent
         self._sent += sent
+
+    def release_worker(self) -> None:
+        """Only bytes are left to send: from here on a slow client takes no worker from other handlers."""
+        self._connection.service.workers.release_slot()
 
     def break_off(self, error: NetError) -> None:
         """The rest cannot be produced: end the connection, so that the client does not take the part for the whole."""

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gevent.hub import Hub
+from greenlet import getcurrent
 
-from greenbas.dispatcher import Workers
+from greenbas.dispatcher.workers import Worker, Workers
 from greenbas.http.accesslog import AccessLog
 from greenbas.http.connection import Connection, State
 from greenbas.http.request import Request
@@ -124,11 +125,12 @@ class HttpService:
         self.draining = True
         deadline = time.monotonic() + seconds
         last_requests = min(deadline, time.monotonic() + LAST_REQUESTS)
-        while len(self.table) and time.monotonic() < last_requests:
+        own = 1 if isinstance(getcurrent(), Worker) else 0  # a handler that stops its server does not wait for itself
+        while len(self.table) > own and time.monotonic() < last_requests:
             sleep(POLL)
         for connection in self.table.in_state(State.IDLE, State.HEAD):
             connection.last_look()
-        while (len(self.table) or self.workers.busy) and time.monotonic() < deadline:
+        while max(len(self.table), len(self.workers.busy)) > own and time.monotonic() < deadline:
             sleep(POLL)
         killed = self.workers.kill_all()
         for name in killed:
@@ -136,7 +138,8 @@ class HttpService:
         if killed:
             sleep(POLL)
         for connection in self.table.in_state(*State):
-            connection.close()
+            if connection.state is not State.BUSY or not own:
+                connection.close()
         self._timer.stop()
         self.workers.close()
         return killed

@@ -65,22 +65,27 @@ def send_file(stream: Stream, fd: int, offset: int, count: int, timeout: float |
 
     Raises:
         TimedOut: the peer took nothing within the time-out.
+        SocketBusy: another greenlet is in the middle of its bytes.
         SocketClosed: the connection broke.
         OSError: the disk failed.
     """
     sent = 0
-    while sent < count:
-        position = offset + sent
-        piece = min(count - sent, TURN_SIZE)
-        if not _is_hot(fd, position, piece):
-            data = _files.offload(os.pread, fd, min(piece, PIECE), position)
-            stream.write(data, timeout)
-            moved = len(data)
-        else:
-            moved = _sendfile(stream, fd, position, piece, timeout)
-        if not moved:
-            break
-        sent += moved
+    before = stream.claim_writing()
+    try:
+        while sent < count:
+            position = offset + sent
+            piece = min(count - sent, TURN_SIZE)
+            if not _is_hot(fd, position, piece):
+                data = _files.offload(os.pread, fd, min(piece, PIECE), position)
+                stream.write(data, timeout)
+                moved = len(data)
+            else:
+                moved = _sendfile(stream, fd, position, piece, timeout)
+            if not moved:
+                break
+            sent += moved
+    finally:
+        stream.release_writing(before)
     return sent
 
 

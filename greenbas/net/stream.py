@@ -129,19 +129,28 @@ class Stream:
 
         Raises:
             TimedOut: the peer took nothing within the time-out.
+            SocketBusy: another greenlet is in the middle of its bytes.
             SocketClosed: the connection is broken, or closed here.
         """
         view = memoryview(data)
-        while view:
-            sent = self.try_send(view[:SEND_SIZE])
-            if sent:
-                view = view[sent:]
-                self.took(sent)
-            else:
-                self.wait_writable(timeout)
+        if view.nbytes != len(view):
+            view = view.cast("B")  # items wider than a byte: the kernel counts bytes
+        before = self.claim_writing()
+        try:
+            while view:
+                sent = self.try_send(view[:SEND_SIZE])
+                if sent:
+                    view = view[sent:]
+                    self.took(sent)
+                else:
+                    self.wait_writable(timeout)
+        finally:
+            self.release_writing(before)
 
     def try_send(self, data: Buffer, flags: int = 0) -> int:
         """Send what the kernel takes at once; returns how many bytes, 0 when it takes none.
+
+        It does not look whether another greenlet writes: for who knows that there is none.
 
         Raises:
             SocketClosed: the connection is broken, or closed here.
@@ -177,19 +186,35 @@ class Stream:
         """Suspend until the kernel takes more output; raises as `write`."""
         if self._watcher is None:
             raise SocketClosed("the stream is closed")
-        if self._writer is not None:
-            raise SocketBusy(f"{greenlet_name()} writes to {self!r} while {greenlet_name(self._writer)} does")
+        before = self.claim_writing()
         # A watcher of its own: reader and writer may wait at once, and a gevent watcher serves one greenlet.
         watcher = self._write_watcher = self._hub.loop.io(self.sock.fileno(), _WRITE)
-        self._writer = getcurrent()
-        watcher.start(self._writer.switch, _READY)
+        watcher.start(getcurrent().switch, _READY)
         try:
             self._suspend(timeout, "write")
         finally:
-            self._writer = None
+            self.release_writing(before)
             self._write_watcher = None
             watcher.stop()
             watcher.close()
+
+    def claim_writing(self) -> greenlet | None:
+        """Let nobody else write until `release_writing` is called with the result; the same greenlet may claim again.
+
+        Whoever gives others a turn in the middle of its bytes needs this: theirs would go in between.
+
+        Raises:
+            SocketBusy: another greenlet writes.
+        """
+        before, current = self._writer, getcurrent()
+        if before is not None and before is not current:
+            raise SocketBusy(f"{greenlet_name()} writes to {self!r} while {greenlet_name(before)} does")
+        self._writer = current
+        return before
+
+    def release_writing(self, before: greenlet | None) -> None:
+        """The end of what `claim_writing` began."""
+        self._writer = before
 
     def took(self, count: int) -> None:
         """Note that `count` bytes were moved; after `TURN_SIZE` of them every other greenlet gets a turn."""

@@ -93,6 +93,7 @@ def _pass_on(response: Response, file: StaticFile, start: int, stop: int) -> Non
     if fd is not None:
         response.send_file(fd, start, stop - start)
         return
+    response.release_worker()
     while start < stop:
         piece = file.read(start, min(stop, start + BLOCK))
         response.send(piece)

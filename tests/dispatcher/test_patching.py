@@ -19,7 +19,7 @@ else:
 # What is done before patch(), and what it says then.
 EARLY = [
     ("nothing", "", "patched"),
-    ("standard library", "import ssl, socket, threading, queue, subprocess, urllib.request, smtplib, logging", "patched"),
+    ("standard library", "import ssl, socket, threading, queue, subprocess, urllib.request, smtplib", "patched"),
     ("dispatcher", "import greenbas.dispatcher, greenbas.net, greenbas.http, greenbas.vfs", "patched"),
     ("time", "import time; time.sleep(0)", "patched"),
     ("socket module", "import socket as other", "patched"),

@@ -780,10 +780,10 @@ def test_slow_readers_hold_up_nobody(tree: Tree) -> None:
             one.sock.close()
 
 
-def test_slow_readers_take_no_worker_from_handlers(disk: Tree) -> None:
-    disk.write("large.bin", LARGE)
+def test_slow_readers_take_no_worker_from_handlers(tree: Tree) -> None:
+    tree.write("large.bin", LARGE)
     with serving(max_workers=1, queue_length=1) as server:
-        server.insert(ResourceReader(disk.io))
+        server.insert(ResourceReader(tree.io))
         server.directory("f")(lambda request, response: "handled")
         slow = [Slow(server, "/large.bin") for _ in range(3)]
         assert get(server, "/f").body == b"handled"
