@@ -18,7 +18,7 @@ __all__ = ["read_piece", "send_file"]
 FILE_THREADS = 4  # disks serve a few requests at once; more threads only queue in the kernel
 PIECE = 256 * 1024  # bytes of a cold read: large enough to amortise the trip to the thread
 _files = Thread(FILE_THREADS, name="files")
-_PEER_GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT, errno.EBADF})
+_PEER_GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED, errno.ETIMEDOUT})
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
 
 
@@ -97,7 +97,7 @@ def _sendfile(stream: Stream, fd: int, position: int, piece: int, timeout: float
         except BlockingIOError:
             stream.wait_writable(timeout)
         except OSError as error:
-            if error.errno in _PEER_GONE:
+            if error.errno in _PEER_GONE or stream.closed:
                 raise SocketClosed(f"the connection broke while sending a file: {error.strerror}") from error
             raise
         else:

@@ -39,6 +39,7 @@ _REMEMBERED_PATH = 128  # bytes; longer paths are rarely asked for twice
 # A remembered section and its copy parsed take some five times its size, so this is 5 MiB at the very most.
 _REMEMBERED_SECTION = 2048  # bytes
 _REMEMBERED_SECTIONS = 512
+_GLIMPSES = 4096
 _UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _STEPPED_OVER = bytes(16 * 1024)
 
@@ -63,12 +64,13 @@ class HeadParser:
         limits: what is accepted.
     """
 
-    __slots__ = ("_fields", "_known", "_parser", "_whole", "limits")
+    __slots__ = ("_fields", "_glimpsed", "_known", "_parser", "_whole", "limits")
 
     def __init__(self, limits: ReaderLimits) -> None:
         self.limits = limits
         self._fields: list[tuple[bytes, bytes]] = []
         self._known: dict[bytes, HeaderSection] = {}
+        self._glimpsed: set[int] = set()  # the hashes of sections that came once
         self._whole = False  # the parser has seen the end of the head
         self._renew()
 
@@ -93,11 +95,12 @@ class HeadParser:
         line = head[: end - 2].split(b" ")
         if len(head) > self.limits.max_head or end > self.limits.max_target:
             self._check_sizes(head, line)
-        section = self._known.get(head[end:])
+        raw = head[end:]
+        section = self._known.get(raw)
         if section is not None and len(line) == 3 and line[0] in _METHODS and line[2] == b"HTTP/1.1":
             message = Message(_METHODS[line[0]], line[1], section)
         else:
-            message = self._parse_anew(head, end, line)
+            message = self._parse_anew(head, raw, line)
         target = message.target
         path, mark, query = target.partition(b"?")
         if path[:1] == b"/" and len(path) < _REMEMBERED_PATH and not (mark and BAD_QUERY.search(query)):
@@ -106,7 +109,7 @@ class HeadParser:
             self._take_target(message)
         return message
 
-    def _parse_anew(self, head: bytes, end: int, line: list[bytes]) -> Message:
+    def _parse_anew(self, head: bytes, raw: bytes, line: list[bytes]) -> Message:
         http11 = _check_request_line(line)
         fields, upgrade = self._fields_of(head)
         try:
@@ -119,8 +122,8 @@ class HeadParser:
             message.upgrade = upgrade and http11  # RFC 9110 7.8: not for HTTP/1.0
             if not _UNUSUAL.isdisjoint(section.last):
                 self._take_unusual(message, upgrade)
-            elif http11 and len(head) - end <= _REMEMBERED_SECTION:
-                self._remember(head[end:], section)
+            elif http11 and len(raw) <= _REMEMBERED_SECTION:
+                self._remember(raw, section)
         except RemoteProtocolError:
             self._renew()  # it may be waiting for a body
             raise
@@ -148,10 +151,15 @@ class HeadParser:
         return fields, upgrade
 
     def _remember(self, raw: bytes, section: HeaderSection) -> None:
-        known = self._known
-        if len(known) >= _REMEMBERED_SECTIONS:
-            del known[next(iter(known))]
-        known[raw] = section
+        # Only what has come before: a client that numbers its requests in a header would push all others out.
+        if hash(raw) not in self._glimpsed:
+            if len(self._glimpsed) >= _GLIMPSES:
+                self._glimpsed.clear()
+            self._glimpsed.add(hash(raw))
+            return
+        if len(self._known) >= _REMEMBERED_SECTIONS:
+            self._known.clear()  # the clients of now are known again with their second request from here
+        self._known[raw] = section
 
     def check_beginning(self, beginning: bytes) -> RemoteProtocolError | None:
         """What is wrong already with the beginning of a head; None while it may become a good one."""

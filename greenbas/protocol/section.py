@@ -55,16 +55,19 @@ class HeaderSection:
 
     def _take_host(self, http11: bool) -> bytes:
         # RFC 9112 3.2: exactly one valid Host in HTTP/1.1.
-        values = self._values(b"host")
-        if len(values) > 1:
+        host = self.last.get(b"host")
+        if host is None:
+            if http11:
+                raise RemoteProtocolError("HTTP/1.1 needs a Host field")
+            return b""
+        if len(self.last) != len(self.pairs) and self.count(b"host") > 1:
             raise RemoteProtocolError("more than one Host field")
-        if not values and http11:
-            raise RemoteProtocolError("HTTP/1.1 needs a Host field")
-        return checked_host(values[0].strip(b" \t")) if values else b""
+        return checked_host(host.strip(b" \t"))
 
     def _take_connection(self, http11: bool) -> bool:
         # RFC 9112 9.3
-        if b"connection" not in self.last:
+        value = self.last.get(b"connection")
+        if value is None or (http11 and value == b"keep-alive" and len(self.last) == len(self.pairs)):
             return http11
         options = {option.strip(b" \t") for option in b",".join(self._values(b"connection")).lower().split(b",")}
         return b"close" not in options and (http11 or b"keep-alive" in options)
