@@ -55,7 +55,7 @@ class Server:
     def __repr__(self) -> str:
         if self._service is None:
             return "<Server not started>"
-        where = ", ".join(f"{listener.url_host}:{listener.port}" for listener in self._listeners)
+        where = ", ".join(f"{listener.url_host}:{listener.port}" for listener in self.listeners)
         state = " stopping" if self._service.draining and not self._stopped.is_set() else ""
         state = " stopped" if self._stopped.is_set() else state
         return f"<Server {where or 'no listener'}{state} {self._service.table!r} {self._service.workers!r}>"
@@ -135,7 +135,7 @@ class Server:
     @property
     def listeners(self) -> list[Listener]:
         """The listeners that are open."""
-        return list(self._listeners)
+        return [listener for listener in self._listeners if not listener.closed]
 
     @property
     def watchdog(self) -> HubWatchdog | None:
@@ -244,7 +244,7 @@ class Server:
         _tame_collector()
         watchers = [gevent.signal_handler(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
         # After that: who reads it may send a signal at once.
-        for listener in self._listeners:
+        for listener in self.listeners:
             print(f"greenbas serves http://{listener.url_host}:{listener.port}/", flush=True)
         try:
             self.wait()

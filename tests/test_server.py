@@ -591,3 +591,14 @@ def test_run_on_several_ports(tmp_path: Path) -> None:
         ports = re.findall(r"127\.0\.0\.1:(\d+)/", started.out)
         assert [get(int(number), "/quick").body for number in ports] == [b"quick", b"quick"]
         assert started.stop() == 0
+
+
+def test_a_listener_that_was_closed_is_listed_no_more() -> None:
+    server = Server()
+    first, second = server.listen(0), server.listen(0)
+    server.start()
+    first.close()
+    assert server.listeners == [second]
+    assert f":{second.port} " in repr(server)
+    server.stop(0)
+    assert server.listeners == []
