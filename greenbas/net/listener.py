@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from gevent import monkey
 from gevent.hub import Hub
 
 from greenbas.errors import BindFailed
@@ -23,6 +24,8 @@ PAUSE = 0.1  # seconds without accepting when descriptors have run out: retrying
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _log = logging.getLogger("greenbas.net")
 
+_poll: Callable[[], Any] = monkey.get_original("select", "poll")
+
 OnAccept = Callable[[_socket.socket], None]
 
 
@@ -31,7 +34,8 @@ class Listener:
 
     Args:
         hub: the hub whose callbacks accept.
-        on_accept: called in the hub with each new non-blocking socket; it must not block.
+        on_accept: called in the hub with each new socket, whose own it is then; it must not block. (`Stream` makes the
+            socket non-blocking.)
         host: an address or name; "" listens on every address, IPv6 included.
         port: 0 lets the system choose.
         relieve: called when descriptors have run out; returns whether it freed one.
@@ -56,6 +60,7 @@ class Listener:
         self._sock: _socket.socket | None = _bind(host, port)
         self._watcher: Any = None
         self._timer: Any = None
+        self._out_of_resources = False  # since the last accept; an outage is logged once
 
     def __repr__(self) -> str:
         return f"<Listener {self.url_host}:{self.port}>" if self._sock is not None else "<Listener closed>"
@@ -97,10 +102,13 @@ class Listener:
         Raises:
             BindFailed: the new address cannot be listened on; the old one stays.
         """
-        fresh = _bind(self._host if host is None else host, port)
+        host = self._host if host is None else host
+        if self._sock is not None and (host, port) == (self._host, self.port):
+            return
+        fresh = _bind(host, port)
         started = self._watcher is not None
         self.close()
-        self._host, self._sock = (self._host if host is None else host), fresh
+        self._host, self._sock = host, fresh
         if started:
             self.start()
 
@@ -131,10 +139,14 @@ class Listener:
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     continue  # the peer gave up while it waited: ECONNABORTED, EPROTO and their like
+                # The kernel looks for a free descriptor before it looks whether anybody waits.
+                if not _someone_waits(sock):
+                    return
                 if not self._relieve():
                     self._pause(error)
                     return
                 continue
+            self._out_of_resources = False
             accepted = _socket.socket(sock.family, sock.type, sock.proto, fileno=fd)
             try:
                 self._on_accept(accepted)
@@ -145,7 +157,10 @@ class Listener:
     def _pause(self, error: OSError) -> None:
         if self._watcher is None or self._timer is not None:
             return
-        _log.warning("not accepting for %g s: %s", PAUSE, error.strerror or os.strerror(error.errno or 0))
+        if not self._out_of_resources:
+            self._out_of_resources = True
+            reason = error.strerror or os.strerror(error.errno or 0)
+            _log.warning("cannot accept, trying again every %g s: %s", PAUSE, reason)
         self._watcher.stop()
         self._timer = self._hub.loop.timer(PAUSE)
         self._timer.start(self._go_on)
@@ -155,6 +170,12 @@ class Listener:
         self._timer = None
         if self._watcher is not None:
             self._watcher.start(self._acceptable)
+
+
+def _someone_waits(sock: _socket.socket) -> bool:
+    poll = _poll()
+    poll.register(sock.fileno(), 1)
+    return bool(poll.poll(0))
 
 
 def _bind(host: str, port: int) -> _socket.socket:
@@ -180,8 +201,10 @@ def _addresses(host: str, port: int) -> list[Any]:
     if not 0 <= port <= 65535:
         raise BindFailed(f"cannot listen on {host or '*'}:{port}: a port is 0 to 65535")
     try:
+        host.encode("idna")  # the resolver does it too, and prints its failure
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise BindFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BindFailed(f"cannot listen on {host}:{port}: {reason}") from error
     # For "every address" one IPv6 socket serves both kinds.
     return sorted(found, key=lambda entry: entry[0] != socket.AF_INET6) if host == "" else list(found)

@@ -299,6 +299,16 @@ def test_continue_is_sent_once(server: Server, path: str) -> None:
         assert client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
 
 
+def test_continue_is_sent_once_though_only_framing_comes(server: Server) -> None:
+    with Client(server) as client:
+        client.send(head(POST, "Expect: 100-continue", CHUNKED))
+        assert client.read_until(b"\r\n\r\n") == CONTINUE
+        for piece in ("5", ";a\n", "hello", "\n0\n\n"):
+            client.send(piece)
+            time.sleep(0.01)  # so that each is read by itself
+        assert client.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_no_continue_when_the_handler_does_not_read(server: Server, app: App) -> None:
     """9110 10.1.1: a final answer instead; nobody knows whether the body will come, so the connection closes."""
     with Client(server) as client:
