@@ -342,9 +342,32 @@ def test_a_file_that_is_not_open_is_no_broken_connection(pair: MakePair, fd: int
     assert type(caught.value) is OSError
 
 
+class Drain:
+    """Takes everything as fast as it can, in a native thread: a peer that never makes the sender wait."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._sock = monkey.get_original("socket", "socket")(fileno=peer.detach())
+        self._sock.settimeout(20)
+        self.received = 0
+        self.done = False
+        monkey.get_original("_thread", "start_new_thread")(self._run, ())
+
+    def _run(self) -> None:
+        buffer = bytearray(1024 * 1024)
+        try:
+            while count := self._sock.recv_into(buffer):
+                self.received += count
+        finally:
+            self._sock.close()
+            self.done = True
+
+
+MUCH = 64 * 1024 * 1024
+
+
 def test_a_fast_peer_leaves_turns_to_others(pair: MakePair, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A6: sendfile() never says that it would block, so a large file went out in one turn."""
-    os.ftruncate(fd, 64 * 1024 * 1024)
+    os.ftruncate(fd, MUCH)
     sendfile, moved = os.sendfile, [0]
 
     def counting(*args: Any) -> int:
@@ -354,19 +377,7 @@ def test_a_fast_peer_leaves_turns_to_others(pair: MakePair, fd: int, monkeypatch
 
     monkeypatch.setattr(os, "sendfile", counting)
     stream, peer = pair()
-    received = [0]
-
-    def drain() -> None:
-        buffer = bytearray(1024 * 1024)
-        while count := sock.recv_into(buffer):
-            received[0] += count
-        sock.close()
-        done.append(True)
-
-    done: list[bool] = []
-    sock = monkey.get_original("socket", "socket")(fileno=peer.detach())
-    sock.settimeout(20)
-    monkey.get_original("_thread", "start_new_thread")(drain, ())
+    drain = Drain(peer)
     most = [0]
 
     def other() -> None:
@@ -376,13 +387,36 @@ def test_a_fast_peer_leaves_turns_to_others(pair: MakePair, fd: int, monkeypatch
             most[0] = max(most[0], moved[0] - last)
             last = moved[0]
 
-    sender = spawn(send_file, stream, fd, 0, 64 * 1024 * 1024, 20)
+    sender = spawn(send_file, stream, fd, 0, MUCH, 20)
     spawn(other).join(timeout=20)
-    assert sender.get(timeout=20) == 64 * 1024 * 1024
+    assert sender.get(timeout=20) == MUCH
     stream.shutdown()
-    wait_until(lambda: bool(done))
-    assert received == [64 * 1024 * 1024]
+    wait_until(lambda: drain.done)
+    assert drain.received == MUCH
     assert 0 < most[0] <= 2 * TURN_SIZE
+
+
+def test_a_file_and_a_write_at_once_leave_turns_to_others(pair: MakePair, fd: int) -> None:
+    """A6 again, as a server does it: one greenlet writes, one sends a file, and a third has its turns among them."""
+    os.ftruncate(fd, MUCH)
+    turns: list[bool] = []
+    pairs = [pair(), pair()]
+    drains = [Drain(peer) for _, peer in pairs]
+    (first, second), data = [stream for stream, _ in pairs], bytes(MUCH)
+    senders = [spawn(send_file, first, fd, 0, MUCH, 20), spawn(second.write, data, 20)]
+
+    def ticker() -> None:
+        while not all(sender.ready() for sender in senders):
+            turns.append(True)
+            gevent.sleep(0)
+
+    spawn(ticker)
+    gevent.joinall(senders, timeout=20, raise_error=True)
+    first.shutdown()
+    second.shutdown()
+    wait_until(lambda: all(drain.done for drain in drains))
+    assert [drain.received for drain in drains] == [MUCH, MUCH]
+    assert len(turns) >= MUCH // TURN_SIZE
 
 
 def test_slow_library_jobs_do_not_delay_cold_files(pair: MakePair, fd: int, monkeypatch: pytest.MonkeyPatch) -> None:

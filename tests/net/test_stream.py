@@ -342,6 +342,21 @@ def test_closing_interrupts_no_greenlet_that_has_gone_on(pair: MakePair) -> None
     assert reader.get(timeout=5) == "went on"
 
 
+def test_closing_between_the_turns_of_a_write(pair: MakePair) -> None:
+    stream, peer = pair(Counting)
+    assert isinstance(stream, Counting)
+    stream.moved = 0
+    NativeReader(peer).start()
+    data = bytes(256 * 1024 * 1024)
+    writer = spawn(stream.write, data)
+    while stream.moved < 4 * TURN_SIZE:
+        gevent.sleep(0)
+    stream.close()
+    with pytest.raises(SocketClosed):
+        writer.get(timeout=5)
+    assert stream.moved < len(data)
+
+
 def test_everything_on_a_closed_stream_says_so(pair: MakePair) -> None:
     stream, _ = pair()
     stream.close()
