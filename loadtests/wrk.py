@@ -98,7 +98,7 @@ def parse(output: str, *, client_cpu: float = 0.0, server_cpu: float = 0.0) -> M
 
 def percentile(output: str, percent: int) -> float:
     """One line of the latency distribution, in milliseconds."""
-    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m|h)$", output, re.MULTILINE)
+    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m|h) *$", output, re.MULTILINE)  # wrk pads seconds
     if found is None:
         raise WrkFailed(f"no {percent} % line in: {output!r}")
     return float(found[1]) * MS[found[2]]

@@ -94,3 +94,8 @@ def test_command() -> None:
     assert line[0] == "wrk" and line[-1] == "http://127.0.0.1:1/"
     assert {"-t1", "-c64", "-d3s", "--latency"} < set(line)
     assert line.count("-H") > 8
+
+
+def test_a_percentile_of_seconds_has_a_space_behind_it() -> None:
+    """Seen with gunicorn, whose slowest requests take more than a second."""
+    assert percentile("  Latency Distribution\n     90%  843.63ms\n     99%    1.33s \n", 99) == 1330.0
