@@ -241,6 +241,8 @@ class _Ignore:
 
 def _check_request_line(line: list[bytes]) -> bool:
     # Returns whether it is HTTP/1.1. llhttp is lenient about spaces here, and knows protocols other than HTTP.
+    if len(line) == 3 and line[0] in _METHODS and line[2] == b"HTTP/1.1":
+        return True
     if not is_token(line[0].decode("latin-1")):
         raise RemoteProtocolError("the request begins with no method")
     if len(line) != 3:
