@@ -148,7 +148,7 @@ def test_ten_thousand_connections() -> None:
         before = held()
         run(server, KINDS, TOTAL)
         after = held()
-        assert after.descriptors == before.descriptors
+        assert after.descriptors <= before.descriptors
         assert after.watchers <= before.watchers
         assert after.greenlets <= max(before.greenlets, IDLE_WORKERS)
         assert after.greenlets - before.greenlets <= AT_ONCE
