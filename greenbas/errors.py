@@ -9,11 +9,17 @@
        ├─ SettingError        (ValueError)        a setting that cannot be
        ├─ StartError                              the server, an application or a command cannot start
        ├─ LatePatch           (RuntimeError)      patch() came after the modules it has to change
+       ├─ PluginError                             a plugin is missing, broken, or clashes with another
+       ├─ PageSyntaxError     (SyntaxError)       a server page cannot be compiled; .filename and .lineno are the page's
+       ├─ PageNotFound        (LookupError)       nobody answers for the target of a forward or include
        ├─ IncorrectUse        (RuntimeError)      a call that is wrong here
        │  ├─ AlreadyInserted                      the directory has a parent already
        │  ├─ Expired                              the request is over
+       │  ├─ IncludeNotValid                      an included resource changed status or headers
        │  ├─ IsCommitted                          the response head has been sent
-       │  └─ MixingWriteSend                      write() and send() in one response
+       │  ├─ MixingWriteSend                      write() and send() in one response
+       │  ├─ TooManyForwards                      forwards or redirects that never end
+       │  └─ TooManyIncludes                      includes that never end
        ├─ IoError             (OSError)           .path
        │  ├─ InvalidName
        │  ├─ NotFound         (FileNotFoundError)
@@ -34,6 +40,7 @@
           ├─ LocalProtocolError                   our side would break HTTP
           └─ RemoteProtocolError                  the peer broke HTTP; .status is the answer it gets
              ├─ BodyTooLarge                      413
+             ├─ BadMultipart                      400
              ├─ BodyTimeout                       408
              ├─ WrongMediaType  (ValueError)      415
              └─ IncompleteBody                    the peer went away in the middle of a body
@@ -46,12 +53,14 @@ from __future__ import annotations
 __all__ = [
     "Abort",
     "AlreadyInserted",
+    "BadMultipart",
     "BindFailed",
     "BodyTimeout",
     "BodyTooLarge",
     "Exists",
     "Expired",
     "GreenbasError",
+    "IncludeNotValid",
     "IncompleteBody",
     "IncorrectUse",
     "InvalidName",
@@ -68,6 +77,9 @@ __all__ = [
     "NotEmpty",
     "NotFound",
     "Overloaded",
+    "PageNotFound",
+    "PageSyntaxError",
+    "PluginError",
     "ProtocolError",
     "RemoteProtocolError",
     "RequestDeadline",
@@ -76,6 +88,8 @@ __all__ = [
     "SocketClosed",
     "StartError",
     "TimedOut",
+    "TooManyForwards",
+    "TooManyIncludes",
     "WrongMediaType",
 ]
 
@@ -109,6 +123,31 @@ class LatePatch(GreenbasError, RuntimeError):
     code = "incorrectuse"
 
 
+class PluginError(GreenbasError):
+    """A plugin is missing, cannot be loaded, or clashes with another; the message names it."""
+
+
+class PageSyntaxError(GreenbasError, SyntaxError):
+    """A server page cannot be compiled.
+
+    Args:
+        message: what is wrong, and the remedy.
+        filename: the page.
+        line: its line, counted from 1.
+        offset: the column, counted from 1; None when only the line is known.
+        text: the source of that line.
+    """
+
+    def __init__(self, message: str, filename: str, line: int, offset: int | None = None, text: str = "") -> None:
+        super().__init__(message, (filename, line, offset, text))
+
+
+class PageNotFound(GreenbasError, LookupError):
+    """Nobody answers for the path that was to be forwarded to or included."""
+
+    code = "pagenotfound"
+
+
 class IncorrectUse(GreenbasError, RuntimeError):
     """A call that makes no sense in this state."""
 
@@ -125,6 +164,12 @@ class Expired(IncorrectUse):
     """A request or response was used after the request ended."""
 
 
+class IncludeNotValid(IncorrectUse):
+    """What is included cannot change status or headers, nor take back output: they belong to who includes it."""
+
+    code = "includeopnotvalid"
+
+
 class IsCommitted(IncorrectUse):
     """Status or headers were changed after the response head had been sent."""
 
@@ -135,6 +180,18 @@ class MixingWriteSend(IncorrectUse):
     """One response used both write() and send()."""
 
     code = "mixingwritesend"
+
+
+class TooManyForwards(IncorrectUse):
+    """Forwards or redirects are nested too deep, which means that they go round in a circle."""
+
+    code = "toomanyforwards"
+
+
+class TooManyIncludes(IncorrectUse):
+    """Includes are nested too deep, which means that they go round in a circle."""
+
+    code = "toomanyincludes"
 
 
 class IoError(GreenbasError, OSError):
@@ -285,6 +342,12 @@ class BodyTooLarge(RemoteProtocolError):
 
     status = 413
     code = "toomuchdata"
+
+
+class BadMultipart(RemoteProtocolError):
+    """A multipart/form-data body is malformed or over a limit."""
+
+    code = "invalidparam"
 
 
 class BodyTimeout(RemoteProtocolError):

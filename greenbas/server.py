@@ -170,7 +170,7 @@ class Server:
         if self._service is not None:
             return
         hub = get_hub()
-        self._service = HttpService(hub, self._settings, self._site.answer)
+        self._service = HttpService(hub, self._settings, self._site.answer, self._site.find)
         self._service.access_log = self._access_log
         self._service.start()
         self._watchdog = HubWatchdog(hub, limit=self._settings.hub_blocked_after)

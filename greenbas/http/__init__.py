@@ -3,7 +3,9 @@
 from greenbas.http.accesslog import AccessLog, JsonFormatter, TextFormatter
 from greenbas.http.body import Body
 from greenbas.http.connection import KILLS, Connection, State
+from greenbas.http.deferred import DeferredResponse
 from greenbas.http.errorpage import error_page
+from greenbas.http.filter import CompressFilter, Filter, FunctionFilter
 from greenbas.http.headers import ResponseHeaders
 from greenbas.http.request import Request
 from greenbas.http.response import Response
@@ -16,8 +18,12 @@ __all__ = [
     "NO_STORE",
     "AccessLog",
     "Body",
+    "CompressFilter",
     "Connection",
     "Counters",
+    "DeferredResponse",
+    "Filter",
+    "FunctionFilter",
     "HttpService",
     "HttpSettings",
     "JsonFormatter",

@@ -14,6 +14,7 @@ from greenlet import GreenletExit, getcurrent
 
 from greenbas.dispatcher import yield_hub
 from greenbas.errors import BodyTooLarge, NetError, Overloaded, RemoteProtocolError, RequestDeadline
+from greenbas.http.deferred import DeferredResponse
 from greenbas.http.errorpage import error_page
 from greenbas.http.request import Request
 from greenbas.http.response import Response
@@ -54,6 +55,8 @@ class State(Enum):
     CLOSED = "closed"
 
 
+Exchange = tuple[Request, Response, float]
+
 _BUSY, _IDLE = State.BUSY, State.IDLE  # global names are found faster than members of an enum
 
 
@@ -65,7 +68,19 @@ class Connection:
         sock: the accepted socket.
     """
 
-    __slots__ = ("_message", "_paused", "reader", "request", "service", "since", "state", "stream")
+    __slots__ = (
+        "_concluding",
+        "_deferred",
+        "_message",
+        "_paused",
+        "_started",
+        "reader",
+        "request",
+        "service",
+        "since",
+        "state",
+        "stream",
+    )
 
     def __init__(self, service: HttpService, sock: _socket.socket) -> None:
         self.service = service
@@ -76,6 +91,9 @@ class Connection:
         self.since = time.monotonic()  # when the state began
         self.request: Request | None = None  # the one that is served now
         self._message: Message | None = None  # on its way to the worker
+        self._deferred = False  # the response of the request served last is somebody else's to finish
+        self._concluding: Exchange | None = None  # a deferred response that is to be finished
+        self._started = 0.0  # when the request that is served came; only if somebody wants to know
         self._paused = False  # the stream looks for input no more: it came while a request was served
         self.stream.park(self._readable)
 
@@ -112,6 +130,20 @@ class Connection:
     def last_look(self) -> None:
         """At stop: close unless a request has arrived meanwhile."""
         self.service.hub.loop.run_callback(self._look_and_close)
+
+    def defer(self, response: Response) -> DeferredResponse:
+        """Detach the response of the request that is served; see `Response.deferred`."""
+        assert self.request is not None
+        request = Request(self.request.message, self)
+        request.response = own = Response(self, request)
+        own.adopt_head(response)
+        self._deferred = True
+        return DeferredResponse(self, request, own, self._started)
+
+    def conclude(self, request: Request, response: Response, started: float) -> None:
+        """Finish a deferred response, and go on with what the client wants next."""
+        self._concluding = request, response, started
+        self.service.hub.loop.run_callback(self._hand_to_worker)
 
     # In the hub.
 
@@ -154,6 +186,8 @@ class Connection:
         return self.state is State.IDLE or (self.state is State.HEAD and not self.reader.in_head)
 
     def _hand_to_worker(self) -> None:
+        if self.state is State.CLOSED:
+            return
         self.state = _BUSY
         try:
             self.service.workers.run(self._serve)
@@ -186,9 +220,14 @@ class Connection:
     def _serve_messages(self) -> None:
         message, self._message = self._message, None
         served = 0
+        if self._concluding is not None:
+            if not self._conclude():
+                return
+            message = self.reader.next()
         while message is not None:
             if not self._exchange(message):
-                self._linger(message)
+                if not self._deferred:
+                    self._linger(message)
                 return
             message = self.reader.next()
             if message is not None:  # pipelined
@@ -214,7 +253,7 @@ class Connection:
         # One request and its response; returns whether the connection can go on.
         service = self.service
         log = service.access_log
-        started = time.monotonic() if log is not None else 0.0
+        self._started = started = time.monotonic() if log is not None else 0.0
         getcurrent().gr_context = None  # a request sees no context variables of the one before
         self.request = request = Request(message, self)
         request.response = response = Response(self, request)
@@ -224,13 +263,32 @@ class Connection:
                 service.answer(request, response)
             else:
                 self._answer_guarded(request, response)
+            if self._deferred:
+                return False
             response.finish()
             return response.keeps_alive and (message.chunks is None or self._discard_body(request))
         finally:
-            if log is not None:
+            if log is not None and not self._deferred:
                 log.record(request, response, time.monotonic() - started)
             self.request = None
             request.expire()
+
+    def _conclude(self) -> bool:
+        # What is left of an exchange whose response was deferred; returns whether the connection can go on.
+        assert self._concluding is not None
+        (request, response, started), self._concluding = self._concluding, None
+        self._deferred = False
+        log = self.service.access_log
+        try:
+            response.finish()
+            goes_on = response.keeps_alive and (request.message.chunks is None or self._discard_body(request))
+        finally:
+            if log is not None:
+                log.record(request, response, time.monotonic() - started)
+            request.expire()
+        if not goes_on:
+            self._linger(request.message)
+        return goes_on
 
     def _answer_guarded(self, request: Request, response: Response) -> None:
         error = request.message.error

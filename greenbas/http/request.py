@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 from urllib.parse import quote
 
-from greenbas.errors import Abort, Expired, WrongMediaType
+from greenbas.errors import Expired, WrongMediaType
 from greenbas.http.body import Body
 from greenbas.protocol import Cookie, Message, RequestHeaders, parse_cookies, parse_http_date
 from greenbas.protocol.forwarded import client_address, trusts
 from greenbas.protocol.section import is_host
-from greenbas.protocol.target import parse_pairs
+from greenbas.protocol.target import PATH_SAFE, parse_pairs
 
 if TYPE_CHECKING:
     from greenbas.http.connection import Connection
@@ -21,8 +21,6 @@ __all__ = ["Request"]
 
 BLOCK_SIZE = 64 * 1024  # bytes of one block of `rawrdr` unless the caller says otherwise
 _FORM = "application/x-www-form-urlencoded"
-# Path characters that need no escape in a URL (RFC 3986 3.3).
-_PATH_SAFE = "/:@!$&'()*+,;=~-._"
 
 
 class Request:
@@ -32,9 +30,12 @@ class Request:
         method: "GET", "POST", "PROPFIND", ... as sent.
         path: the decoded path, "/dir/page".
         message: the request as the parser saw it.
-        relpath: the path below the directory whose function runs now.
-        running: that directory.
-        forwarded: how deep the request is in forwards; hidden files may then be reached.
+        relpath: the path below the directory whose function or page runs now.
+        running: that directory, or the one that has answered.
+        initial: False inside a forward or include, where hidden files may be reached.
+        forwarded: how deep the request is in forwards.
+        included: how deep it is in includes.
+        redirects: how deep it is in internal redirects.
         response: the response to it.
     """
 
@@ -46,9 +47,12 @@ class Request:
         "_id",
         "_pairs",
         "forwarded",
+        "included",
+        "initial",
         "message",
         "method",
         "path",
+        "redirects",
         "relpath",
         "response",
         "running",
@@ -68,7 +72,8 @@ class Request:
         self.path = path = message.path
         self.relpath = path[1:]
         self.running: object = None
-        self.forwarded = 0
+        self.initial = True
+        self.forwarded = self.included = self.redirects = 0
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.target}>"
@@ -161,7 +166,7 @@ class Request:
             force_secure: say https whatever the connection is.
         """
         scheme = "https" if force_secure or self.is_secure() else "http"
-        return f"{scheme}://{self.host()}{quote(self.path, safe=_PATH_SAFE)}"
+        return f"{scheme}://{self.host()}{quote(self.path, safe=PATH_SAFE)}"
 
     def version(self) -> str:
         """ "1.1" or "1.0" (BAS ``request:version``)."""
@@ -260,17 +265,19 @@ class Request:
             use_defaults: allow HEAD and OPTIONS besides.
 
         Returns:
-            True.
+            True; also inside a forward or include, whatever the method.
         """
+        if not self.initial:
+            return True
         allowed = list(dict.fromkeys([*methods, "HEAD", "OPTIONS"] if use_defaults else methods))
         response = self.response
         if self.method not in allowed:
-            response.set_header("Allow", ", ".join(allowed))
             response.send_error(405)
-            raise Abort
+            response.set_header("Allow", ", ".join(allowed))
+            response.abort()
         if self.method == "OPTIONS" and "OPTIONS" not in methods:
             response.set_header("Allow", ", ".join(allowed))
-            raise Abort
+            response.abort()
         return True
 
     def check_time(self, modified: float) -> bool:
@@ -287,12 +294,12 @@ class Request:
         asked = since is not None and self.method in ("GET", "HEAD") and self.header("if-none-match") is None
         if asked and since is not None and int(modified) <= since:
             self.response.status = 304
-            raise Abort
+            self.response.abort()
         return True
 
-    def abort(self) -> None:
-        """End the handler; what was written is the answer (BAS ``request:abort``)."""
-        raise Abort
+    def abort(self) -> NoReturn:
+        """End the handler; what was written is the answer (BAS ``request:abort``); see `Response.abort`."""
+        self.response.abort()
 
     def set_nodelay(self, on: bool) -> None:
         """Send small writes at once, or let the kernel collect them (BAS ``request:setnodelay``)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from greenbas.errors import Expired, IsCommitted, LocalProtocolError
+from greenbas.errors import Expired, IncludeNotValid, IsCommitted, LocalProtocolError
 from greenbas.http.headers import ResponseHeaders
 from greenbas.protocol import Cookie, http_date
 from greenbas.protocol.headers import header_line
@@ -170,8 +170,15 @@ class ResponseHead:
 
     def adopt_lines(self, lines: Mapping[str, bytes]) -> None:
         """Take over header lines that were made before, by lower-case name; those set here already stay."""
+        if self._request.included:
+            return  # they are for who answers alone
         self._check_open("headers")
         self._lines = lines if self._lines is None else {**lines, **self._lines}
+
+    def adopt_head(self, other: ResponseHead) -> None:
+        """Take over status, headers and what was decided about the connection from another response."""
+        self._status, self._reason, self._lines = other._status, other._reason, other._lines
+        self._close, self._downgraded = other._close, other._downgraded
 
     def committed(self) -> bool:
         """Whether the head has been sent (BAS ``response:committed``)."""
@@ -209,7 +216,13 @@ class ResponseHead:
         self._lines = lines
 
     def _check_open(self, what: str) -> None:
+        request = self._request
+        if self._committed or request.included or not request.valid():
+            self._refuse(what)
+
+    def _refuse(self, what: str) -> None:
         if not self._request.valid():
             raise Expired("request/response expired: it was used after the request had ended")
-        if self._committed:
-            raise IsCommitted(f"{what} cannot change: the response head has been sent")
+        if self._request.included:
+            raise IncludeNotValid(f"{what} cannot change in an include: it belongs to the page that includes this one")
+        raise IsCommitted(f"{what} cannot change: the response head has been sent")

@@ -29,6 +29,7 @@ from greenbas.protocol.forwarded import parse_networks
 __all__ = ["Counters", "HttpService"]
 
 Answer = Callable[[Request, Response], None]
+Find = Callable[[Request, str], bool]
 
 # At stop, connections that are idle stay open this long: a client that has a request on its way gets its answer, with
 # "Connection: close", instead of a reset. Under load the next request comes within milliseconds.
@@ -57,12 +58,15 @@ class HttpService:
         settings: limits and time-outs.
         answer: called in a worker with every request; it produces the response and raises only what means that there is
             none (the client is gone, the worker is killed).
+        find: called by forwards and includes with the request and a path; has that resource answer and says whether
+            there is one.
     """
 
-    def __init__(self, hub: Hub, settings: HttpSettings, answer: Answer) -> None:
+    def __init__(self, hub: Hub, settings: HttpSettings, answer: Answer, find: Find) -> None:
         self.hub = hub
         self.settings = settings
         self.answer = answer
+        self.find = find
         self.workers = Workers(hub, limit=settings.max_workers, queue_length=settings.queue_length)
         self.table = ConnectionTable(settings, settings.max_connections or _descriptor_share())
         self.reader_limits = ReaderLimits(

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from greenbas.errors import LocalProtocolError
 
-__all__ = ["RequestHeaders", "header_line", "is_token"]
+__all__ = ["RequestHeaders", "header_line", "is_token", "quoted"]
 
 # RFC 9110 5.6.2
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -21,6 +21,11 @@ _REMEMBERED_LENGTH = 128
 def is_token(text: str) -> bool:
     """Whether the text is a token, as field names, methods and cookie names are."""
     return _TOKEN.fullmatch(text) is not None
+
+
+def quoted(text: str) -> str:
+    """Text as a quoted-string (RFC 9110 5.6.4)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def header_line(name: str, value: str) -> bytes:

@@ -7,10 +7,12 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from greenbas.errors import RemoteProtocolError
 
-__all__ = ["BAD_QUERY", "MAX_PAIRS", "decode_path", "parse_pairs", "path_of", "split_target"]
+__all__ = ["BAD_QUERY", "MAX_PAIRS", "PATH_SAFE", "decode_path", "fold_dots", "parse_pairs", "path_of", "split_target"]
 
 # A form with more fields than this is an attack on the parser, not a form; Django chose the same number.
 MAX_PAIRS = 1000
+
+PATH_SAFE = "/:@!$&'()*+,;=~-._"  # characters of a path that need no escape in a URL (RFC 3986 3.3)
 
 # RFC 3986 3.3: pchar and "/". httptools lets more through (quotes, "<", "|", "^") because browsers send them
 # unescaped in queries; those stay allowed there. "#" never belongs in a target (RFC 9112 3.2).
@@ -72,19 +74,25 @@ def decode_path(path: bytes) -> str:
             raise RemoteProtocolError(f"path {path[:80]!r} is not UTF-8") from None
         if "\0" in decoded:
             raise RemoteProtocolError(f"path {path[:80]!r} holds an escaped NUL")
-    return _fold_dots(decoded) if "/." in decoded else decoded
+    folded = fold_dots(decoded)
+    if folded is None:
+        raise RemoteProtocolError(f"path {decoded[:80]!r} climbs above the root")
+    return folded
 
 
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-def _fold_dots(path: str) -> str:
+def fold_dots(path: str) -> str | None:
+    """Fold the dot segments of an absolute, decoded path (RFC 3986 5.2.4); None for one that climbs above the root."""
+    if "/." not in path:
+        return path
     folded: list[str] = []
     segments = path.split("/")
     for segment in segments[1:]:
         if segment == "..":
             if not folded:
-                raise RemoteProtocolError(f"path {path[:80]!r} climbs above the root")
+                return None
             folded.pop()
         elif segment != ".":
             folded.append(segment)

@@ -167,9 +167,10 @@ class Directory:
         Returns:
             Whether it answered.
         """
-        running, caller_path = request.running, request.relpath
+        running, caller_path, initial = request.running, request.relpath, request.initial
         if simforward:
             request.forwarded += 1
+            request.initial = False
         try:
             if running is self:
                 return self.serve_itself(request, request.response, relpath)
@@ -178,6 +179,7 @@ class Directory:
             request.running, request.relpath = running, caller_path
             if simforward:
                 request.forwarded -= 1
+                request.initial = initial
 
     # The walk.
 
@@ -214,7 +216,7 @@ class Directory:
         while place is not None and place._p403 is None:
             place = place._parent
         page = place._p403 if place is not None else None
-        if page is None or request.forwarded:
+        if page is None or not request.initial:
             response.send_error(403)
             return
         response.reset()
@@ -324,10 +326,7 @@ def _check_function(function: Any) -> None:
 
 def _require_tls(request: Request, response: Response) -> bool:
     # The function of a directory that redirects to TLS.
-    if request.is_secure():
-        return False
-    redirect_to_tls(request, response)
-    return True
+    return response.redirect2tls(return2caller=True)
 
 
 def redirect_to_slash(request: Request, response: Response, path: str) -> bool:
@@ -342,21 +341,9 @@ def redirect_to_slash(request: Request, response: Response, path: str) -> bool:
         False when a slash behind the client's own path would not lead there: in a forward, or when a function has asked
         for a path of its own. The directory is to answer without the slash then.
     """
-    if request.forwarded or not request.path.endswith("/" + path):
+    if not request.initial or not request.path.endswith("/" + path):
         return False
     # 307 keeps method and body (RFC 9110 15.4.8); for GET the original's 302 is what everyone knows.
     status = 302 if request.method in ("GET", "HEAD") else 307
     response.redirect_with(status, request.url() + "/" + (f"?{request.query}" if request.query else ""))
     return True
-
-
-def redirect_to_tls(request: Request, response: Response) -> None:
-    """Send the client to the https URL of the same resource.
-
-    A Host with a port names the port of the plain listener; where TLS listens is then unknown, and the answer is 403.
-    """
-    host = request.host()
-    if host.rpartition("]")[2].rpartition(":")[1]:
-        response.send_error(403, "A secure connection is required.")
-        return
-    response.redirect_with(301, request.url(force_secure=True) + (f"?{request.query}" if request.query else ""))

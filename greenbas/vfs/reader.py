@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from greenbas.errors import InvalidName, IsDirectory, NoAccess, NotDirectory, NotFound
 from greenbas.http import Request, Response
@@ -11,11 +12,30 @@ from greenbas.protocol.headers import header_line
 from greenbas.protocol.mime import compressible
 from greenbas.vfs.directory import Children, Directory, redirect_to_slash, serve_from
 from greenbas.vfs.files import StaticFile, StaticFiles
-from greenbas.vfs.static import accepts_gzip, send_static
+from greenbas.vfs.static import BLOCK, accepts_gzip, send_static
 
-__all__ = ["DomainReader", "ResourceReader"]
+__all__ = ["DomainReader", "ResourceFilter", "ResourceReader"]
 
 INDEX_NAMES = ("index.html", "index.htm")
+PROGRAMS = frozenset({".psp"})  # sources: without the filter that runs them they are not there
+
+
+class ResourceFilter(Protocol):
+    """Answers for the files with one extension instead of sending them; server pages are one."""
+
+    def open(self, reader: ResourceReader, path: str) -> Callable[[Request, Response], object]:
+        """Prepare to answer with a file.
+
+        Args:
+            reader: the directory it is in.
+            path: the file's path below the root of the reader's I/O.
+
+        Returns:
+            What answers; it is called with the request, whose `running` and `relpath` are the reader and the path.
+
+        Raises:
+            NotFound, NotDirectory, InvalidName, IsDirectory, NoAccess: as `Io.open`; the reader answers accordingly.
+        """
 
 
 class ResourceReader(Directory):
@@ -38,6 +58,8 @@ class ResourceReader(Directory):
         self._headers: dict[str, str] = {}
         self._max_age: int | None = None
         self._prologue = Children()
+        self._filters: dict[str, ResourceFilter] = {}  # by extension
+        self._index_names: tuple[str, ...] = INDEX_NAMES
 
     def io(self) -> Io:
         """The I/O it reads from (BAS ``rsrdr:io``)."""
@@ -68,6 +90,26 @@ class ResourceReader(Directory):
             raise ValueError(f"max-age {seconds}: use seconds from 0 up, or None")
         self._max_age = seconds
 
+    def set_filter(self, extension: str, filter: ResourceFilter | None) -> None:
+        """Have files with this extension answered by a filter, or by nobody special again.
+
+        Args:
+            extension: with its dot, such as ".psp"; in lower case.
+            filter: who answers; None for none. ``index`` with this extension becomes an index page, after those before.
+
+        Raises:
+            ValueError: the extension has no dot.
+        """
+        if not extension.startswith(".") or "/" in extension:
+            raise ValueError(f"extension {extension!r}: write it with its dot, such as '.psp'")
+        filters = {**self._filters}
+        if filter is not None:
+            filters[extension] = filter
+        else:
+            filters.pop(extension, None)
+        self._filters = filters
+        self._index_names = (*INDEX_NAMES, *(f"index{name}" for name in filters))
+
     def insert_prologue(self, child: Directory) -> None:
         """Install a directory that is asked before the files (BAS ``rsrdr:insertprolog``).
 
@@ -79,26 +121,33 @@ class ResourceReader(Directory):
 
     def serve_itself(self, request: Request, response: Response, path: str) -> bool:
         """Prologue, files, children; the directories are asked in initial requests only."""
-        if self._prologue and not request.forwarded and serve_from(self._prologue, request, response, path):
+        if self._prologue and request.initial and serve_from(self._prologue, request, response, path):
             return True
         if self._serve_files(request, response, path):
             return True
-        return not request.forwarded and self.serve_children(request, response, path)
+        return request.initial and self.serve_children(request, response, path)
 
     def _release(self, child: Directory) -> None:
         super()._release(child)
         self._prologue.remove(child)
 
     def _serve_files(self, request: Request, response: Response, path: str) -> bool:
-        if not request.forwarded and hidden(path):
+        if request.initial and hidden(path):
             return False
         if path and not path.endswith("/"):
             return self._serve_file(request, response, path)
-        return any(self._serve_file(request, response, path + name) for name in INDEX_NAMES)
+        return any(self._serve_file(request, response, path + name) for name in self._index_names)
 
     def _serve_file(self, request: Request, response: Response, path: str) -> bool:
+        extension = path[path.rfind(".") :].lower()
+        filter = self._filters.get(extension)
+        if filter is None and extension in PROGRAMS:
+            return False
         try:
-            file = self._files.open(path)
+            if filter is not None:
+                program = filter.open(self, path)
+            else:
+                file = self._files.open(path)
         except (NotFound, NotDirectory, InvalidName):
             return False
         except IsDirectory:
@@ -106,13 +155,17 @@ class ResourceReader(Directory):
         except NoAccess:
             self.denied(request, response)
             return True
+        request.running, request.relpath = self, path
+        if filter is not None:
+            program(request, response)
+            return True
         with file:
             if self._allows(request, response):
                 self._send(request, response, file, path)
         return True
 
     def _allows(self, request: Request, response: Response) -> bool:
-        if request.method in ("GET", "HEAD") or request.forwarded:
+        if request.method in ("GET", "HEAD") or not request.initial:
             return True  # a forward wants the page, such as one for an error, whatever the client asked to do
         if request.method == "OPTIONS":
             response.set_header("Allow", "OPTIONS, GET, HEAD")
@@ -121,9 +174,17 @@ class ResourceReader(Directory):
             response.set_header("Allow", "OPTIONS, GET, HEAD")
         return False
 
-    def _send(self, request: Request, response: Response, file: StaticFile, path: str) -> None:
+    def add_headers(self, response: Response) -> None:
+        """Set the headers that all responses of this reader have; see `header`."""
         for name, value in self._headers.items():
             response.set_header(name, value)
+
+    def _send(self, request: Request, response: Response, file: StaticFile, path: str) -> None:
+        if request.included:
+            for start in range(0, file.size, BLOCK):
+                response.write(file.read(start, min(start + BLOCK, file.size)))
+            return
+        self.add_headers(response)
         if self._max_age is not None:
             response.set_max_age(self._max_age)
         packed = self._files.open_packed(path, file) if compressible(file.kind) else None
@@ -175,7 +236,7 @@ class DomainReader(ResourceReader):
             return False
         if super().serve(request, response, path):
             return True
-        if self._page404 is None or request.forwarded:
+        if self._page404 is None or not request.initial:
             return False
         response.status = 404
         if not self.service(request, self._page404.lstrip("/"), simforward=True):

@@ -7,6 +7,7 @@ import traceback
 
 from greenbas.errors import Abort, NetError, RemoteProtocolError, RequestDeadline, SocketClosed
 from greenbas.http import KILLS, Request, Response, error_page
+from greenbas.protocol.target import fold_dots
 from greenbas.vfs.directory import Directory
 
 __all__ = ["Site"]
@@ -45,6 +46,30 @@ class Site:
             if response.broken is not None and isinstance(error, NetError):
                 raise
             self._fail(request, response, error)
+
+    def find(self, request: Request, path: str) -> bool:
+        """Have the tree answer for a path from inside a handler; see `Response.forward`.
+
+        Args:
+            request: its flags say whether this is a forward, an include or a redirect.
+            path: absolute, or relative to the page or directory that runs, where it is looked for first.
+
+        Returns:
+            Whether somebody answered.
+        """
+        running, relpath = request.running, request.relpath
+        try:
+            if not path.startswith("/") and isinstance(running, Directory):
+                near = fold_dots(f"/{relpath.rpartition('/')[0]}/{path}".replace("//", "/"))
+                if near is None:
+                    return False
+                if not request.initial and running.serve_itself(request, request.response, near[1:]):
+                    return True
+                path = running.base_uri() + near[1:]
+            target = fold_dots(path if path.startswith("/") else f"/{path}")
+            return target is not None and self.root.serve(request, request.response, target[1:])
+        finally:
+            request.running, request.relpath = running, relpath
 
     def _not_found(self, request: Request, response: Response) -> None:
         if request.method == "OPTIONS" and request.path in ("*", "/"):

@@ -6,6 +6,7 @@ import secrets
 
 from greenbas.http import Request, Response
 from greenbas.protocol.conditions import Verdict, evaluate, if_range_holds
+from greenbas.protocol.encodings import best_coding
 from greenbas.protocol.ranges import content_range, parse_ranges, unsatisfied_range
 from greenbas.vfs.files import SMALL, StaticFile
 
@@ -25,7 +26,8 @@ def send_static(request: Request, response: Response, file: StaticFile) -> None:
         file: the file; the caller closes it.
     """
     given = request.message.headers
-    if _CONDITIONS.isdisjoint(given) or request.forwarded:  # a forward shows the whole page, such as one for an error
+    response.bypass_filter()
+    if _CONDITIONS.isdisjoint(given) or not request.initial:  # a forward shows the whole page, such as one for an error
         response.adopt_lines(file.lines)
         _send(request, response, file, 0, file.size)
         return
@@ -57,14 +59,7 @@ def send_static(request: Request, response: Response, file: StaticFile) -> None:
 
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """Whether an Accept-Encoding value allows gzip (RFC 9110 12.5.3)."""
-    if accept_encoding is None:
-        return False
-    for item in accept_encoding.lower().split(","):
-        coding, _, parameter = item.partition(";")
-        if coding.strip() in ("gzip", "x-gzip"):
-            name, _, weight = parameter.strip().partition("=")
-            return not (name.strip() == "q" and weight.strip().strip("0") in ("", "."))
-    return False
+    return best_coding(accept_encoding, ("gzip",)) is not None
 
 
 def _wanted_ranges(request: Request, file: StaticFile) -> list[tuple[int, int]] | None:

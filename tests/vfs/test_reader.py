@@ -325,7 +325,6 @@ def test_other_methods_of_what_is_no_file_go_to_the_children(tree: Tree, site: S
         ("a.tar.gz", "application/gzip"),
         ("a", "application/octet-stream"),
         ("a.unknown", "application/octet-stream"),
-        ("a.psp", "application/octet-stream"),
     ],
 )
 def test_content_types(tree: Tree, site: Server, name: str, kind: str) -> None:

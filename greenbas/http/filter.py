@@ -1,0 +1,237 @@
+"""Filters: they have the output of a response before the client does, to collect, transform or compress it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from greenbas.errors import IncorrectUse
+from greenbas.protocol.encodings import best_coding
+from greenbas.protocol.mime import compressible
+from greenbas.protocol.status import BODILESS
+
+if TYPE_CHECKING:
+    from greenbas.http.output import Output
+    from greenbas.http.request import Request
+
+__all__ = ["CompressFilter", "Filter", "FunctionFilter", "make_filter"]
+
+_WINDOW_BITS = {"gzip": 31, "deflate": 15, "raw": -15}  # by these zlib knows the format
+LEVEL = 6  # zlib's own choice; a higher one costs twice the time for a percent
+WORTH_COMPRESSING = 256  # bytes; a shorter response fits one packet anyway
+
+
+class Filter:
+    """A filter that is active on a response; made by `Response.set_response`.
+
+    Args:
+        response: whose output it has.
+    """
+
+    __slots__ = ("_active", "_held", "_response", "_taken")
+
+    def __init__(self, response: Output) -> None:
+        self._response = response
+        self._held: list[bytes] = []  # what comes out, until it goes to the response
+        self._taken = 0  # bytes that have gone in
+        self._active = True
+
+    def abort(self) -> bool:
+        """Give the response its normal buffer back, with what waits there (BAS ``xrsp:abort``).
+
+        Returns:
+            False when it is too late: output has been taken, or the filter has ended.
+        """
+        if self._taken or not self._active:
+            return False
+        self._stop()
+        return True
+
+    def finalize(self, send: bool = False) -> bytes | bool:
+        """End the filter (BAS ``xrsp:finalize``). Right also when nothing was written; a second time it does nothing.
+
+        Args:
+            send: for compression: make the result the body of the response.
+
+        Returns:
+            True; from compression without `send` the compressed output instead.
+
+        Raises:
+            IncorrectUse: raw deflate is to be sent.
+        """
+        if not self._active:
+            return True
+        self.take()
+        if self._taken:
+            self._held.append(self._end())
+        self._stop()
+        return self._deliver(b"".join(self._held), send)
+
+    def take(self) -> None:
+        """For the response: take what waits in its buffer."""
+        data = self._response.take_data()
+        if data:
+            self._taken += len(data)
+            self._held.append(self._transform(data))
+
+    def flush(self) -> None:
+        """For the response: pass on what there is, as far as the filter can."""
+        self.take()
+        self._release()
+
+    def reset(self) -> None:
+        """For the response, which drops its output and begins again."""
+        self._taken = 0
+        self._held.clear()
+
+    def _release(self) -> None:
+        data = b"".join(self._held)
+        self._held.clear()
+        if data:
+            self._response.put_data(data, send=True)
+
+    def _stop(self) -> None:
+        self._active = False
+        self._response.end_filter()
+
+    def _transform(self, data: bytes) -> bytes:
+        raise NotImplementedError
+
+    def _end(self) -> bytes:
+        return b""
+
+    def _deliver(self, data: bytes, send: bool) -> bytes | bool:
+        self._response.put_data(data, send=False)
+        return True
+
+
+class FunctionFilter(Filter):
+    """Passes the output through a function.
+
+    Args:
+        response: whose output it has.
+        function: called with each piece; see `Response.set_response`.
+    """
+
+    __slots__ = ("_function", "_refused")
+
+    def __init__(self, response: Output, function: Callable[[bytes], Any]) -> None:
+        super().__init__(response)
+        self._function = function
+        self._refused = False
+
+    def take(self) -> None:
+        """Take what waits in the buffer, and let go what comes of it."""
+        super().take()
+        if self._taken > self._response.buffer_size:  # a small response stays in one piece, with its length
+            self._release()
+
+    def _transform(self, data: bytes) -> bytes:
+        if self._refused:
+            return b""
+        result = self._function(data)
+        if isinstance(result, str):
+            return result.encode()
+        if isinstance(result, bytes | bytearray):
+            return bytes(result)
+        if result is False:
+            self._refused = True
+        elif result is not None and result is not True:
+            raise TypeError(f"the output filter returned {result!r:.80}: return str, bytes, None or False")
+        return b""
+
+
+class CompressFilter(Filter):
+    """Compresses the output. It is kept until the end, except what `flush` lets go.
+
+    Args:
+        response: whose output it has.
+        request: what the client accepts.
+        coding: "gzip", "deflate", "raw", or "auto" for what the client accepts and the content is good for.
+    """
+
+    __slots__ = ("_compressor", "_request", "_wanted", "coding")
+
+    def __init__(self, response: Output, request: Request, coding: str) -> None:
+        super().__init__(response)
+        self._request = request
+        self._wanted = coding
+        self.reset()
+
+    def take(self) -> None:
+        """Take what waits in the buffer; before the first piece the coding is chosen."""
+        if self._wanted == "auto" and not self._taken and self._response.write_size():
+            self._choose()
+        super().take()
+
+    def flush(self) -> None:
+        """Let go all that there is, in a form that the client can decompress so far."""
+        self.take()
+        if self._compressor is not None:
+            self._held.append(self._compressor.flush(zlib.Z_SYNC_FLUSH))
+        if not self._response.committed():
+            self._announce()
+        self._release()
+
+    def reset(self) -> None:
+        """Begin again with an empty output."""
+        super().reset()
+        self.coding: str | None = None if self._wanted == "auto" else self._wanted
+        self._compressor = _compressor(self.coding)
+
+    def _choose(self) -> None:
+        response = self._response
+        kind = response.contains_header("Content-Type") or "text/html"
+        if response.contains_header("Content-Encoding") or not compressible(kind) or response.status in BODILESS:
+            return
+        if "no-transform" in (response.contains_header("Cache-Control") or "").lower():
+            return  # RFC 9111 5.2.2.6
+        # Caches have to know, whichever this client gets (RFC 9110 12.5.5).
+        if not response.committed():
+            response.add_header("Vary", "Accept-Encoding")
+        if response.write_size() >= WORTH_COMPRESSING:
+            self.coding = best_coding(self._request.header("accept-encoding"), ("gzip", "deflate"))
+            self._compressor = _compressor(self.coding)
+
+    def _transform(self, data: bytes) -> bytes:
+        return data if self._compressor is None else self._compressor.compress(data)
+
+    def _end(self) -> bytes:
+        return b"" if self._compressor is None else self._compressor.flush()
+
+    def _deliver(self, data: bytes, send: bool) -> bytes | bool:
+        committed = self._response.committed()
+        if not send and not committed:
+            return data
+        if data and not committed:
+            self._announce()
+        return super()._deliver(data, send)
+
+    def _announce(self) -> None:
+        if self.coding == "raw":
+            raise IncorrectUse("raw deflate is no content coding of HTTP: use set_response(True), 'gzip' or 'auto'")
+        if self.coding is not None:
+            self._response.set_header("Content-Encoding", self.coding)
+
+
+def make_filter(response: Output, request: Request, how: Callable[[bytes], Any] | str | bool | None) -> Filter:
+    """The filter that `Response.set_response` was asked for.
+
+    Raises:
+        ValueError: an unknown coding.
+        TypeError: neither a function nor a coding.
+    """
+    if callable(how):
+        return FunctionFilter(response, how)
+    if how is None or isinstance(how, bool):
+        return CompressFilter(response, request, "deflate" if how else "raw")
+    if not isinstance(how, str):
+        raise TypeError(f"{how!r:.80} is neither a function nor a coding")
+    if how != "auto" and how not in _WINDOW_BITS:
+        raise ValueError(f"content coding {how!r}: use 'auto', {', '.join(map(repr, _WINDOW_BITS))}, or a function")
+    return CompressFilter(response, request, how)
+
+
+def _compressor(coding: str | None) -> Any:
+    return None if coding is None else zlib.compressobj(LEVEL, zlib.DEFLATED, _WINDOW_BITS[coding])
