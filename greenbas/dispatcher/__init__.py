@@ -3,6 +3,7 @@
 from greenbas.dispatcher import threads
 from greenbas.dispatcher.descriptors import close_fd
 from greenbas.dispatcher.greenlets import greenlet_name, spawn, yield_hub
+from greenbas.dispatcher.owner import Owner, current_owner
 from greenbas.dispatcher.patching import is_patched, patch
 from greenbas.dispatcher.proxy import ThreadProxy, proxy
 from greenbas.dispatcher.timer import Timer
@@ -11,10 +12,12 @@ from greenbas.dispatcher.workers import Workers
 
 __all__ = [
     "HubWatchdog",
+    "Owner",
     "ThreadProxy",
     "Timer",
     "Workers",
     "close_fd",
+    "current_owner",
     "greenlet_name",
     "is_patched",
     "patch",

@@ -12,6 +12,7 @@ from gevent import Timeout, get_hub
 from gevent.lock import Semaphore
 
 from greenbas.dispatcher.greenlets import spawn
+from greenbas.dispatcher.owner import current_owner
 from greenbas.errors import IncorrectUse
 
 __all__ = ["Timer"]
@@ -46,6 +47,9 @@ class Timer:
         self._armings = 0  # counts set, reset and cancel, so that a tick that is due or running notices them
         self._context = copy_context()
         self._one_call = Semaphore()
+        owner = current_owner()
+        if owner is not None:
+            owner.watch(self)
 
     def __repr__(self) -> str:
         state = f"every {self._seconds:g} s" if self.active else "inactive"

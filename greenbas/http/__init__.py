@@ -7,6 +7,7 @@ from greenbas.http.deferred import DeferredResponse
 from greenbas.http.errorpage import error_page
 from greenbas.http.filter import CompressFilter, Filter, FunctionFilter
 from greenbas.http.headers import ResponseHeaders
+from greenbas.http.part import Part
 from greenbas.http.request import Request
 from greenbas.http.response import Response
 from greenbas.http.responsehead import NO_STORE
@@ -27,6 +28,7 @@ __all__ = [
     "HttpService",
     "HttpSettings",
     "JsonFormatter",
+    "Part",
     "Request",
     "Response",
     "ResponseHeaders",

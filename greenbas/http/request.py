@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 from urllib.parse import quote
 
 from greenbas.errors import Expired, WrongMediaType
+from greenbas.http import multipart as forms
 from greenbas.http.body import Body
+from greenbas.http.part import Part
 from greenbas.protocol import Cookie, Message, RequestHeaders, parse_cookies, parse_http_date
 from greenbas.protocol.forwarded import client_address, trusts
+from greenbas.protocol.multipart import MAX_PARTS
 from greenbas.protocol.section import is_host
 from greenbas.protocol.target import PATH_SAFE, parse_pairs
 
@@ -115,6 +118,11 @@ class Request:
             self._env = {}
         return self._env
 
+    @property
+    def dev(self) -> bool:
+        """Whether the server is in development mode, where error pages may say more."""
+        return self._live().service.settings.dev
+
     # Who asks, and for which site.
 
     def peername(self) -> tuple[str, int, bool]:
@@ -201,8 +209,9 @@ class Request:
         pairs = self._parameters()
         if not names:
             return dict(pairs)
-        values = tuple(next((value for name, value in pairs if name == wanted), None) for wanted in names)
-        return values[0] if len(names) == 1 else values
+        if len(names) > 1:
+            return tuple(_first(pairs, name) for name in names)
+        return _first(pairs, names[0])
 
     def datapairs(self) -> Iterator[tuple[str, str]]:
         """All url-encoded parameters in order, query first, duplicates kept (BAS ``request:datapairs``)."""
@@ -249,8 +258,66 @@ class Request:
         if kind == _FORM:
             raise WrongMediaType("URL encoded data: use request.data(), or send another Content-Type")
         if kind == "multipart/form-data":
-            raise WrongMediaType("multipart/form-data: the parts have to be parsed; send the file itself")
+            raise WrongMediaType("multipart/form-data: use request.parts() or request.multipart()")
         return self.stream.blocks(block_size)
+
+    def parts(self, *, max_parts: int = MAX_PARTS, max_field: int | None = None) -> Iterator[Part]:
+        """The parts of a multipart/form-data body, in order, while it arrives.
+
+        Nothing is read ahead of the loop, and taking the next part skips what is unread of the one before.
+
+        Args:
+            max_parts: more of them are refused.
+            max_field: bytes of a text field; `max_memory_body` for all of them together unless given.
+
+        Raises:
+            WrongMediaType: 415; the body is of another type.
+            BadMultipart: 400; while iterating: malformed, or over a limit.
+            RemoteProtocolError: while iterating; as `body`, but without a limit on the size of files.
+        """
+        memory = self._live().service.settings.max_memory_body
+        return forms.parts(self, max_memory=memory, max_parts=max_parts, max_field=max_field)
+
+    def multipart(
+        self,
+        *,
+        formdata: Callable[[str, str], object] | None = None,
+        beginfile: Callable[[str, str, str | None, str | None], object] | None = None,
+        filedata: Callable[[bytes], object] | None = None,
+        endmp: Callable[[], object] | None = None,
+        error: Callable[[str], object] | None = None,
+        bufsize: int = forms.BUFFER_SIZE,
+        keepalive: bool = True,
+    ) -> bool:
+        """Parse a multipart/form-data body with callbacks (BAS ``request:multipart``); `parts` is the loop for it.
+
+        Args:
+            formdata: called with name and value of a text field.
+            beginfile: called with name, file name, content type and transfer encoding when a file begins.
+            filedata: called with each piece of it.
+            endmp: called at the end.
+            error: called with a message when the body is bad; without it that raises.
+            bufsize: bytes of the largest text field, and of a piece of a file.
+            keepalive: False closes the connection after the response.
+
+        Returns:
+            True at the end of the form; False when a callback has returned False, which stops, or after `error`.
+
+        Raises:
+            WrongMediaType: 415; the body is of another type.
+            IsCommitted: output has gone already.
+            TypeError: none of the first three callbacks is given, or only one of those for files.
+        """
+        return forms.multipart(
+            self,
+            formdata=formdata,
+            beginfile=beginfile,
+            filedata=filedata,
+            endmp=endmp,
+            error=error,
+            bufsize=bufsize,
+            keepalive=keepalive,
+        )
 
     # Answers that end the handler.
 
@@ -287,12 +354,12 @@ class Request:
             modified: when the resource changed, in unix seconds.
 
         Returns:
-            True when the handler has to send the resource.
+            True when the handler has to send the resource; in an include always.
         """
         since = parse_http_date(self.header("if-modified-since") or "")
         # RFC 9110 13.1.3: only for GET and HEAD, and not when If-None-Match asks more exactly.
         asked = since is not None and self.method in ("GET", "HEAD") and self.header("if-none-match") is None
-        if asked and since is not None and int(modified) <= since:
+        if asked and not self.included and since is not None and int(modified) <= since:
             self.response.status = 304
             self.response.abort()
         return True
@@ -306,6 +373,12 @@ class Request:
         self._live().stream.set_nodelay(on)
 
     # For the connection.
+
+    def twin(self) -> Request:
+        """A request object for a deferred response: the same request with the same id, and a life of its own."""
+        twin = Request(self.message, self._live())
+        twin._id = self.id
+        return twin
 
     def expire(self) -> None:
         """The response is finished: from here on the request is not valid."""
@@ -345,3 +418,10 @@ class Request:
                 pairs += parse_pairs(self.body().decode("latin-1"))
             self._pairs = pairs
         return self._pairs
+
+
+def _first(pairs: list[tuple[str, str]], wanted: str) -> str | None:
+    for name, value in pairs:
+        if name == wanted:
+            return value
+    return None

@@ -13,6 +13,7 @@ from typing import Any
 from gevent import monkey
 from gevent.hub import Hub
 
+from greenbas.dispatcher.owner import current_owner
 from greenbas.errors import BindFailed
 
 __all__ = ["Listener"]
@@ -61,6 +62,9 @@ class Listener:
         self._watcher: Any = None
         self._timer: Any = None
         self._out_of_resources = False  # since the last accept; an outage is logged once
+        owner = current_owner()
+        if owner is not None:
+            owner.watch(self)
 
     def __repr__(self) -> str:
         return f"<Listener {self.url_host}:{self.port}>" if self._sock is not None else "<Listener closed>"
