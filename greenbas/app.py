@@ -6,56 +6,89 @@ import importlib
 import inspect
 import os
 import sys
-import sysconfig
-import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from greenbas.application import Application
 from greenbas.errors import GreenbasError, StartError
-from greenbas.io import DiskIo, Io
+from greenbas.failures import describe_failure
+from greenbas.io import DiskIo
 from greenbas.server import Server
-from greenbas.vfs import Directory, ResourceReader
+from greenbas.vfs import Directory
 
-__all__ = ["load"]
-
-# Where code lives that the user has not written: an error is reported at the last line that is not in there.
-_FOREIGN = ("<", *(sysconfig.get_path(key) + os.sep for key in ("stdlib", "platstdlib", "purelib", "platlib")))
-_FOREIGN += (os.path.dirname(__file__) + os.sep,)
+__all__ = ["Spec", "load"]
 
 
-def load(specs: list[str]) -> Server:
+@dataclass(frozen=True)
+class Spec:
+    """One thing to serve.
+
+    Args:
+        place: a folder, or ``module:name``.
+        prefix: the path it is put below; "" for the root.
+        priority: -128 to 127; siblings are asked in descending order.
+        text: how the user wrote it, for messages.
+    """
+
+    place: str
+    prefix: str = ""
+    priority: int = 0
+    text: str = ""
+
+    def __str__(self) -> str:
+        return self.text or self.place
+
+    @classmethod
+    def parse(cls, text: str) -> Spec:
+        """Make one of ``APP`` or ``PREFIX=APP``."""
+        prefix, equals, place = text.partition("=")
+        if not equals or os.path.isdir(text):
+            return cls(text, text=text)
+        return cls(place, prefix, text=text)
+
+
+def load(specs: Iterable[str | Spec]) -> Server:
     """Make a server of applications.
 
     Args:
-        specs: each a folder, ``PREFIX=folder``, ``module:name`` or ``PREFIX=module:name``; the name is a `Server`,
-            a `Directory` or a handler. At most one may be a Server; the others are installed in it.
+        specs: each a folder, ``PREFIX=folder``, ``module:name`` or ``PREFIX=module:name``; the name is a `Server`, a
+            `Directory`, a handler or a WSGI application. At most one may be a Server; the others are installed in it.
 
     Raises:
-        StartError: a folder or name does not exist, a module does not import, or there are two Servers.
+        StartError: a folder or name does not exist, a module does not import, an application does not start, or there
+            are two Servers. Nothing is left of those that had started.
     """
-    found = [(spec, *_resolve(spec)) for spec in specs]
-    servers = [thing for _, _, thing in found if isinstance(thing, Server)]
+    named = [Spec.parse(spec) if isinstance(spec, str) else spec for spec in specs]
+    found = [(spec, _resolve(spec)) for spec in named]
+    servers = [thing for _, thing in found if isinstance(thing, Server)]
     if len(servers) > 1:
         raise StartError(f"{len(servers)} of the applications are Servers: serve one, and the others as directories")
     server = servers[0] if servers else Server()
-    for spec, prefix, thing in found:
-        if thing is not server:
-            _install(server, spec, prefix, thing)
-        elif prefix:
-            raise StartError(f"{spec}: a Server cannot have a prefix")
+    installed: list[Directory] = []
+    try:
+        for spec, thing in found:
+            if thing is not server:
+                installed.append(_install(server, spec, thing))
+            elif spec.prefix:
+                raise StartError(f"{spec}: a Server cannot have a prefix")
+    except BaseException:
+        for directory in installed:
+            directory.close()
+            directory.unlink()
+        raise
     return server
 
 
-def _resolve(spec: str) -> tuple[str, Any]:
-    """The prefix, and what stands behind it: an Io, a Server, a Directory or a handler."""
-    prefix, equals, place = spec.partition("=")
-    if not equals or os.path.isdir(spec):
-        prefix, place = "", spec
+def _resolve(spec: Spec) -> Any:
+    """What a spec names: a DiskIo, a Server, a Directory, a handler or a WSGI application."""
+    place = spec.place
     if os.path.isdir(place):
-        return prefix, DiskIo(place, writable=False)
+        return DiskIo(place)
     module, _, name = place.partition(":")
     if module.endswith(".py") or not (_is_dotted(module) and _is_dotted(name)):
         raise StartError(f"{place}: no such folder, and not of the form module:name{_hint(place)}")
-    return prefix, _named(module, name)
+    return _named(module, name)
 
 
 def _is_dotted(text: str) -> bool:
@@ -83,7 +116,8 @@ def _named(module_name: str, name: str) -> Any:
         except AttributeError:
             raise StartError(f"{module_name}:{name}: {where} has no {part!r}") from None
     if not isinstance(thing, Server | Directory) and (inspect.isclass(thing) or not callable(thing)):
-        raise StartError(f"{module_name}:{name} is {thing!r:.60}: it must be a Server, a Directory or a handler")
+        kinds = "a Server, a Directory, a handler or a WSGI application"
+        raise StartError(f"{module_name}:{name} is {thing!r:.60}: it must be {kinds}")
     return thing
 
 
@@ -95,38 +129,33 @@ def _imported(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             raise StartError(f"{name}: no such module here or on the Python path") from error
-        raise StartError(_failure(name, error)) from error
+        raise StartError(describe_failure(name, error)) from error
     except (Exception, SystemExit) as error:
-        raise StartError(_failure(name, error)) from error
+        raise StartError(describe_failure(name, error)) from error
 
 
-def _failure(module_name: str, error: BaseException) -> str:
-    """One line: the module, the last line of the user's own code, and what happened there."""
-    if isinstance(error, SyntaxError) and error.filename is not None and os.path.isfile(error.filename):
-        return f"{module_name}: {error.filename} line {error.lineno}: {error.msg}"
-    frames = traceback.extract_tb(error.__traceback__)
-    last = ([frame for frame in frames if not frame.filename.startswith(_FOREIGN)] or frames)[-1]
-    words = " ".join([f"{type(error).__name__}:", *str(error).split()]).removesuffix(":")
-    return f"{module_name}: {last.filename} line {last.lineno}: {words}"
-
-
-def _install(server: Server, spec: str, prefix: str, thing: Any) -> None:
-    segments = [segment for segment in prefix.split("/") if segment]
+def _install(server: Server, spec: Spec, thing: Any) -> Directory:
+    made: Directory
+    segments = [segment for segment in spec.prefix.split("/") if segment]
     try:
+        made = thing
         if not isinstance(thing, Directory):
-            thing = _directory_of(thing, segments.pop() if segments else None)
+            made = _directory_of(thing, segments.pop() if segments else None, spec.priority)
         place = server.root
         for segment in segments:
             place = _subdirectory(place, segment)
-        place.insert(thing)
+        place.insert(made)
+        return made
+    except StartError:
+        raise
     except (GreenbasError, ValueError, TypeError) as error:
         raise StartError(f"{spec}: {error}") from error
 
 
-def _directory_of(thing: Any, name: str | None) -> Directory:
-    if isinstance(thing, Io):
-        return ResourceReader(thing, name=name)
-    made = Directory(name)
+def _directory_of(thing: Any, name: str | None, priority: int) -> Directory:
+    if isinstance(thing, DiskIo):
+        return Application(thing, name=name, priority=priority)
+    made = Directory(name, priority=priority)
     made.set_func(thing)
     return made
 

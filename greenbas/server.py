@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -28,6 +29,8 @@ DEFAULT_PORT = 9357  # where BAS's own server goes when port 80 is taken
 # Requests free their memory by reference counts; the cyclic collector only looks for what applications leave. At the
 # default of 700 allocations it would look over all young objects some hundred times a second under load.
 COLLECT_AFTER = 20_000
+
+_log = logging.getLogger("greenbas.server")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -199,10 +202,14 @@ class Server:
             listener.close()
         self._listeners.clear()
         service = self._service
-        if service is None or service.draining:
+        if service is None:
+            self._close_directories()
+            return []
+        if service.draining:
             return []
         seconds = self._settings.drain_timeout if drain_timeout is None else drain_timeout
         killed = service.drain(seconds, gevent.sleep)
+        self._close_directories()
         if self._watchdog is not None:
             self._watchdog.stop()
         self._stopped.set()
@@ -262,6 +269,13 @@ class Server:
         for connection in self.service.table.in_state(*State):
             connection.close()
         self._stopped.set()
+
+    def _close_directories(self) -> None:
+        for directory in self.root.walk():
+            try:
+                directory.close()
+            except Exception:
+                _log.exception("closing %r failed", directory)
 
     def _must_not_be_stopped(self) -> None:
         if self._service is not None and self._service.draining:

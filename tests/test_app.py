@@ -12,9 +12,10 @@ from commands import fill
 from web import get
 
 from greenbas.app import load
+from greenbas.application import Application
 from greenbas.errors import StartError
 from greenbas.server import Server
-from greenbas.vfs import Directory, ResourceReader
+from greenbas.vfs import Directory
 
 APP = """
 from greenbas import Server, create
@@ -110,17 +111,17 @@ def test_what_can_be_served(specs: list[str], expected: dict[str, str | int]) ->
     assert dict(zip(expected, bodies(specs, *expected), strict=True)) == expected
 
 
-def test_folders_are_served_read_only() -> None:
+def test_folders_are_applications() -> None:
     (reader,) = load(["www"]).root.children
-    assert isinstance(reader, ResourceReader)
-    assert not reader.io().writable
+    assert isinstance(reader, Application)
+    assert reader.io().writable  # its pages may keep something there
 
 
 def test_the_tree_is_no_deeper_than_asked_for() -> None:
     server = load(["p/q=www", "p/r=hello:hello", "p/s=hello:folder"])
     (place,) = server.root.children
     assert [repr(child) for child in place.children] == [
-        "<ResourceReader 'q' priority 0>",
+        "<Application 'q' priority 0>",
         "<Directory 'r' priority 0>",
         "<Directory 's' priority 0>",
     ]
@@ -179,7 +180,7 @@ BROKEN = {
         (["hello:nothing"], "hello:nothing: hello ({here}/hello.py) has no 'nothing'"),
         (["hello:handlers.nothing"], "hello:handlers.nothing: hello ({here}/hello.py) has no 'nothing'"),
         (["sys:nothing"], "sys:nothing: sys (built in) has no 'nothing'"),
-        (["hello:number"], "hello:number is 5: it must be a Server, a Directory or a handler"),
+        (["hello:number"], "hello:number is 5: it must be a Server, a Directory, a handler or a WSGI application"),
         (["hello:Handlers"], "hello:Handlers is <class 'hello.Handlers'>: it must be a Server, .*"),
         (["greenbas:Server"], "greenbas:Server is <class 'greenbas.server.Server'>: it must be a Server, .*"),
         (["hello:no_handler"], "hello:no_handler: a directory function is called with (request, response); .*"),

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import Context, ContextVar, Token
 from typing import Any, TypeVar
 
 import gevent
@@ -152,5 +152,9 @@ def _watch_greenlets() -> None:
 
 def _spawned(greenlet: gevent.Greenlet) -> None:
     owner = _current.get()
-    if owner is not None and not owner.closed:
-        owner.watch(greenlet)
+    if owner is None or owner.closed:
+        return
+    owner.watch(greenlet)
+    if greenlet.gr_context is None:  # gevent's own spawn hands on no context; what this one opens has an owner too
+        greenlet.gr_context = context = Context()
+        context.run(_current.set, owner)

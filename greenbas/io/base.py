@@ -233,6 +233,14 @@ class Io(ABC):
         """
         return False
 
+    def file_name(self, path: str) -> str:
+        """The name by which tracebacks and messages call a file: its real path, or one that says which I/O it is in.
+
+        Args:
+            path: the file.
+        """
+        return self.real_path(path) or f"<{self.resource_type()[0]} {id(self):x}>/{path}"
+
     def load_file(self, path: str, env: dict[str, Any] | None = None) -> Callable[[], dict[str, Any]]:
         """Compile a file of Python; tracebacks name it and show its lines (BAS ``io:loadfile``).
 
@@ -249,9 +257,8 @@ class Io(ABC):
         """
         with self.open(path) as handle:
             source = handle.read()
-        file_name = self.real_path(path)
-        if file_name is None:
-            file_name = f"<{self.resource_type()[0]} {id(self):x}>/{path}"
+        file_name = self.file_name(path)
+        if file_name != self.real_path(path):
             _show_lines(file_name, source)
         # dont_inherit: the __future__ imports of this module are not the file's.
         code = compile(source, file_name, "exec", dont_inherit=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from greenbas.codec import encode_json
+from greenbas.dispatcher import current_owner
 from greenbas.errors import AlreadyInserted, IncorrectUse
 from greenbas.http import NO_STORE, Request, Response
 from greenbas.protocol.headers import header_line
@@ -40,6 +41,8 @@ class Directory:
         ValueError: a name with "/" in it, or a priority out of range.
         TypeError: a name that is no text.
     """
+
+    _slashless = False  # whether this kind answers at "/name" without a function, too, instead of redirecting
 
     def __init__(self, name: str | None = None, *, priority: int = 0) -> None:
         name = "" if name is None else name
@@ -181,6 +184,15 @@ class Directory:
                 request.forwarded -= 1
                 request.initial = initial
 
+    def walk(self) -> Iterator[Directory]:
+        """This directory and all below it."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def close(self) -> None:
+        """The server ends: let go of what was opened to answer requests. A plain directory has nothing of the kind."""
+
     # The walk.
 
     def serve(self, request: Request, response: Response, path: str) -> bool:
@@ -258,6 +270,9 @@ class Directory:
         if child is self.root():
             raise IncorrectUse(f"{child!r} cannot be inserted below itself")
         child._parent = self
+        owner = current_owner()
+        if owner is not None:
+            owner.watch(child, Directory.unlink)
 
     def _release(self, child: Directory) -> None:
         self._children.remove(child)
@@ -301,7 +316,7 @@ def serve_from(children: Children, request: Request, response: Response, path: s
         if not child._name:
             if child.serve(request, response, path):
                 return True
-        elif slash or child._function is not None or not redirect_to_slash(request, response, path):
+        elif slash or child._function is not None or child._slashless or not redirect_to_slash(request, response, path):
             # A function answers at "/name" as well as below it; what has no function lives at "/name/".
             if child.serve(request, response, rest):
                 return True

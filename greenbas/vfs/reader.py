@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from greenbas.errors import InvalidName, IsDirectory, NoAccess, NotDirectory, NotFound
@@ -23,11 +23,12 @@ PROGRAMS = frozenset({".psp"})  # sources: without the filter that runs them the
 class ResourceFilter(Protocol):
     """Answers for the files with one extension instead of sending them; server pages are one."""
 
-    def open(self, reader: ResourceReader, path: str) -> Callable[[Request, Response], object]:
+    def open(self, reader: ResourceReader, request: Request, path: str) -> Callable[[Request, Response], object]:
         """Prepare to answer with a file.
 
         Args:
             reader: the directory it is in.
+            request: who asks for it.
             path: the file's path below the root of the reader's I/O.
 
         Returns:
@@ -110,6 +111,10 @@ class ResourceReader(Directory):
         self._filters = filters
         self._index_names = (*INDEX_NAMES, *(f"index{name}" for name in filters))
 
+    def filter(self, extension: str) -> ResourceFilter | None:
+        """Who answers for files with this extension, if anybody."""
+        return self._filters.get(extension)
+
     def insert_prologue(self, child: Directory) -> None:
         """Install a directory that is asked before the files (BAS ``rsrdr:insertprolog``).
 
@@ -118,6 +123,12 @@ class ResourceReader(Directory):
         """
         self._adopt(child)
         self._prologue.add(child)
+
+    def walk(self) -> Iterator[Directory]:
+        """This directory and all below it, the prologue included."""
+        yield from super().walk()
+        for child in self.prologue:
+            yield from child.walk()
 
     def serve_itself(self, request: Request, response: Response, path: str) -> bool:
         """Prologue, files, children; the directories are asked in initial requests only."""
@@ -136,7 +147,10 @@ class ResourceReader(Directory):
             return False
         if path and not path.endswith("/"):
             return self._serve_file(request, response, path)
-        return any(self._serve_file(request, response, path + name) for name in self._index_names)
+        for name in self._index_names:
+            if self._serve_file(request, response, path + name):
+                return True
+        return False
 
     def _serve_file(self, request: Request, response: Response, path: str) -> bool:
         extension = path[path.rfind(".") :].lower()
@@ -145,7 +159,7 @@ class ResourceReader(Directory):
             return False
         try:
             if filter is not None:
-                program = filter.open(self, path)
+                program = filter.open(self, request, path)
             else:
                 file = self._files.open(path)
         except (NotFound, NotDirectory, InvalidName):

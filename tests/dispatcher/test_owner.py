@@ -126,15 +126,28 @@ def by_thread_in_greenlet(ended: list[str]) -> Any:
     return spawn(lambda: by_gevent(ended).join())
 
 
+def by_gevent_in_gevent(ended: list[str]) -> Any:
+    return gevent.spawn(lambda: gevent.spawn(sleeper, ended))
+
+
+def by_gevent_in_thread(ended: list[str]) -> Any:
+    thread = threading.Thread(target=gevent.spawn, args=(sleeper, ended))
+    thread.start()
+    return thread
+
+
 def by_timer(ended: list[str]) -> Any:
     timer = Timer(lambda: sleeper(ended))
     timer.set(0)
     return timer
 
 
+WAYS = [by_spawn, by_gevent, by_thread, by_thread_in_greenlet, by_gevent_in_gevent, by_gevent_in_thread, by_timer]
+
+
 # pytest reports a SystemExit in a thread, about which Python itself is silent.
 @pytest.mark.filterwarnings("ignore:Exception in thread:pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("start", [by_spawn, by_gevent, by_thread, by_thread_in_greenlet, by_timer])
+@pytest.mark.parametrize("start", WAYS)
 def test_greenlets_are_killed(start: Any) -> None:
     ended: list[str] = []
     with nothing_left():

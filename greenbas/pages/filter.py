@@ -1,0 +1,155 @@
+"""`PageFilter`: runs the server pages of a resource reader, each compiled once for as long as it does not change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from greenbas.errors import PageSyntaxError
+from greenbas.http import NO_STORE, Request, Response
+from greenbas.io import Io, normalize
+from greenbas.pages.compiler import CompiledPage, compile_page
+from greenbas.pages.scope import Maker, Scope, makers
+from greenbas.protocol.headers import header_line
+from greenbas.vfs import ResourceReader
+
+__all__ = ["EXTENSION", "Page", "PageFilter", "get_app", "psp_filter"]
+
+EXTENSION = ".psp"
+# In production a page is looked at once a second, and changed at most a second later; in development each time. The look
+# costs a tenth of a small page.
+LOOK_AFTER = 1.0  # seconds
+# A file this young may change once more within the same tick of the file system's clock, which no fingerprint shows.
+SETTLED_AFTER = 2_000_000_000  # nanoseconds
+_DEFAULT_LINES = {
+    "content-type": header_line("Content-Type", "text/html; charset=utf-8"),
+    "cache-control": header_line("Cache-Control", NO_STORE),
+}
+
+Fingerprint = tuple[int, ...]
+
+
+class Page:
+    """One page, ready to run.
+
+    Args:
+        source: its text.
+        fingerprint: by which a change is noticed.
+        compiled: the function that it became.
+        arguments: what makes the arguments of that function.
+        reader: its directory.
+    """
+
+    __slots__ = ("_arguments", "_function", "_reader", "fingerprint", "looked", "settled", "source")
+
+    def __init__(
+        self,
+        source: bytes,
+        fingerprint: Fingerprint,
+        compiled: CompiledPage,
+        arguments: list[Maker],
+        reader: ResourceReader,
+    ) -> None:
+        self.source = source
+        self.fingerprint = fingerprint
+        self.settled = False
+        self.looked = 0.0  # when the file was last compared with this
+        self._function = compiled.function
+        self._arguments = arguments
+        self._reader = reader
+
+    def __call__(self, request: Request, response: Response) -> None:
+        """Run it."""
+        if not request.included:
+            self._reader.add_headers(response)
+            if request.initial:
+                response.adopt_lines(_DEFAULT_LINES)
+        self._function(*[make(request, response) for make in self._arguments])
+
+
+class PageFilter:
+    """The filter for ``.psp`` of one resource reader.
+
+    Args:
+        app: the scope that the pages know as ``app``.
+        clock: nanoseconds since the epoch.
+    """
+
+    def __init__(self, app: object, clock: Callable[[], int] = time.time_ns) -> None:
+        self.app = app
+        self._clock = clock
+        self._pages: dict[str, Page] = {}
+        self._scopes: dict[str, Scope] = {}
+
+    def open(self, reader: ResourceReader, request: Request, path: str) -> Page:
+        """The page at a path, compiled anew if it has changed; see `ResourceFilter.open`.
+
+        Raises:
+            IoError: as `Io.open`.
+            PageSyntaxError: it cannot be compiled.
+        """
+        if "//" in path:
+            path = normalize(path)  # one page, one entry, in how many ways it may be written
+        page = self._pages.get(path)
+        if page is not None and page.settled:
+            now = time.monotonic()
+            if now - page.looked < LOOK_AFTER and not request.dev:
+                return page
+            if page.fingerprint == reader.io().fingerprint(path):
+                page.looked = now
+                return page
+        return self._look_again(reader, path, page)
+
+    def _look_again(self, reader: ResourceReader, path: str, page: Page | None) -> Page:
+        source, fingerprint = _read(reader.io(), path)
+        if page is None or page.source != source:
+            page = self._compile(reader, path, source, fingerprint)
+            self._pages[path] = page
+        page.fingerprint = fingerprint
+        page.settled = self._clock() - max(fingerprint[1:3]) > SETTLED_AFTER
+        return page
+
+    def _compile(self, reader: ResourceReader, path: str, source: bytes, fingerprint: Fingerprint) -> Page:
+        filename = reader.io().file_name(path)
+        compiled = compile_page(_decode(source, filename), filename)
+        scope = self._scopes.setdefault(path, Scope())
+        return Page(source, fingerprint, compiled, makers(compiled.parameters, reader, path, scope, self.app), reader)
+
+
+def psp_filter(reader: ResourceReader, app: object = None) -> bool:
+    """Have a reader run its server pages (BAS ``rsrdr:lspfilter``). A second call begins with fresh page scopes.
+
+    Args:
+        reader: whose ``*.psp`` are to be run.
+        app: what its pages know as ``app``; an empty `Scope` unless given.
+
+    Returns:
+        True if it did not do so before.
+    """
+    newly = get_app(reader) is None
+    reader.set_filter(EXTENSION, PageFilter(Scope() if app is None else app))
+    return newly
+
+
+def get_app(reader: ResourceReader) -> object:
+    """What the pages of a reader know as ``app``; None when it runs none (BAS ``rsrdr:getapp``)."""
+    found = reader.filter(EXTENSION)
+    return found.app if isinstance(found, PageFilter) else None
+
+
+def _read(io: Io, path: str) -> tuple[bytes, Fingerprint]:
+    with io.open(path) as handle:
+        fingerprint = handle.fingerprint()
+        if fingerprint is None:  # an I/O that has none: time and size have to do
+            stat = handle.stat()
+            fingerprint = (0, stat.mtime_ns, stat.mtime_ns, stat.size)
+        return bytes(handle.read()), fingerprint
+
+
+def _decode(source: bytes, filename: str) -> str:
+    try:
+        return source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        byte = source[error.start]
+        raise PageSyntaxError(f"byte 0x{byte:02x} is not UTF-8: save the page as UTF-8", filename, line) from None

@@ -1,0 +1,373 @@
+"""Applications: the start script, modules, scopes, and that nothing is left when they end."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from commands import fill
+from launch import free_port
+from leaks import nothing_left
+from trees import Tree
+from web import ask, get, head, serving
+
+from greenbas.app import load
+from greenbas.application import Application
+from greenbas.dispatcher import current_owner
+from greenbas.errors import StartError
+from greenbas.io import DiskIo, Io, MemoryIo
+from greenbas.vfs import Directory
+
+PRELOAD = """
+from greenbas import Timer, spawn
+import threading
+
+count = 0
+shared = appreq("shared")
+log = []
+
+def on_unload():
+    log.append("unloaded")
+"""
+FILES = {
+    ".preload.py": PRELOAD,
+    ".modules/shared.py": "value = 7\ndef where():\n    return app, io, dir\n",
+    ".modules/deep/er.py": "from time import time\nname = __name__\n",
+    "index.psp": "<?psp app.count += 1 ?><?psp= app.count ?> <?psp= app.shared.value ?> <?psp= dir.name() ?>",
+    "deep.psp": '<?psp= app.appreq("deep.er").name ?>',
+    "style.css": "body {}",
+    "sub/index.html": "static",
+    "sub/page.psp": '<?psp page.hits = getattr(page, "hits", 0) + 1 ?><?psp= page.hits ?>',
+}
+
+
+def io_of(files: dict[str, str]) -> Io:
+    tree = Tree(None)
+    for path, text in files.items():
+        tree.write(path, text.encode())
+    return tree.io
+
+
+def write(io: Io, path: str, text: str) -> None:
+    with io.open(path, "w") as handle:
+        handle.write(text.encode())
+
+
+def body(server: Any, path: str) -> str:
+    answer = get(server, path)
+    assert answer.status == 200, (answer.status, answer.body)
+    return answer.body.decode()
+
+
+# -- pages, files, modules ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [None, "shop"])
+def test_an_application(name: str | None) -> None:
+    base = f"/{name}/" if name else "/"
+    with serving() as server:
+        server.insert(Application(io_of(FILES), name=name))
+        assert body(server, base) == f"1 7 {name or ''}"
+        assert body(server, f"{base}index.psp") == f"2 7 {name or ''}"
+        assert body(server, f"{base}deep.psp") == "app.deep.er"
+        assert body(server, f"{base}style.css") == "body {}"
+        assert body(server, f"{base}sub/") == "static"
+        assert body(server, f"{base}sub/page.psp") == "1"
+        assert body(server, f"{base}sub/page.psp") == "2"
+
+
+@pytest.mark.parametrize("path", [".preload.py", ".modules/shared.py", ".modules/", ".modules", "sub/../.preload.py"])
+def test_scripts_and_modules_are_hidden(path: str) -> None:
+    with serving() as server:
+        server.insert(Application(io_of(FILES)))
+        assert get(server, f"/{path}").status == 404
+
+
+def test_applications_keep_apart() -> None:
+    with serving() as server:
+        for name in ("one", "two"):
+            server.insert(Application(io_of(FILES), name=name))
+        assert [body(server, f"/{name}/") for name in ("one", "one", "two")] == ["1 7 one", "2 7 one", "1 7 two"]
+        assert [body(server, "/one/sub/page.psp"), body(server, "/two/sub/page.psp")] == ["1", "1"]
+
+
+def test_what_a_module_sees() -> None:
+    app = Application(io_of(FILES))
+    module = app.scope.shared
+    assert module.where() == (app.scope, app.io(), app)
+    assert app.appreq("shared") is module
+    assert "app.shared" not in sys.modules and "shared" not in sys.modules
+
+
+def test_a_missing_module() -> None:
+    app = Application(io_of(FILES))
+    with pytest.raises(ModuleNotFoundError, match=r"no module 'nothing': \.modules/nothing\.py is missing"):
+        app.appreq("nothing")
+
+
+def test_a_module_that_fails_is_tried_again() -> None:
+    io = io_of(FILES)
+    app = Application(io)
+    write(io, ".modules/bad.py", "1/0")
+    with pytest.raises(ZeroDivisionError):
+        app.appreq("bad")
+    write(io, ".modules/bad.py", "fine = 1")
+    assert app.appreq("bad").fine == 1
+
+
+def test_modules_that_want_each_other() -> None:
+    io = io_of({".modules/a.py": "b = appreq('b')\nx = 1", ".modules/b.py": "a = appreq('a')"})
+    app = Application(io)
+    assert app.appreq("a").b.a is app.appreq("a")
+
+
+@pytest.mark.parametrize("name", ["../index", "..shared", "/shared", ""])
+def test_modules_stay_in_their_folder(name: str) -> None:
+    with pytest.raises((ModuleNotFoundError, OSError)):
+        Application(io_of(FILES)).appreq(name)
+
+
+def test_a_folder_without_a_script_is_an_application_too() -> None:
+    with serving() as server:
+        server.insert(Application(io_of({"a.psp": "<?psp= 6 * 7 ?>"})))
+        assert body(server, "/a.psp") == "42"
+
+
+def test_directories_of_an_application() -> None:
+    script = """
+from greenbas import create
+api = create.dir("api")
+api.set_func(lambda request, response: {"path": request.relpath, "own": str(owner() is not None)})
+dir.insert(api)
+from greenbas.dispatcher import current_owner as owner
+"""
+    with serving() as server:
+        server.insert(Application(io_of({".preload.py": script}), name="x"))
+        assert body(server, "/x/api/a/b") == '{"path":"a/b","own":"True"}'
+        assert current_owner() is None
+
+
+# -- start failures -----------------------------------------------------------------------------------------------
+
+LEAKY = """
+import socket, threading, time
+from greenbas import Timer, spawn, create
+timer = Timer(print)
+timer.set(60)
+spawn(time.sleep, 60)
+threading.Thread(target=time.sleep, args=(60,)).start()
+sock = own(socket.create_server(("127.0.0.1", 0)))
+dir.insert(create.dir("x"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("x = 1\n1/0\n", r".*\.preload\.py line 2: ZeroDivisionError: division by zero"),
+        ("def f(:\n", r".*\.preload\.py line 1: invalid syntax"),
+        ("appreq('bad')\n", r".*\.modules/bad\.py line 2: KeyError: 'key'"),
+        ("appreq('nowhere')\n", r".*\.preload\.py line 1: ModuleNotFoundError: this application has no module .*"),
+        ("import nowhere_at_all\n", r".*\.preload\.py line 1: ModuleNotFoundError: No module named .*"),
+        ("raise SystemExit(3)", r".*\.preload\.py line 1: SystemExit: 3"),
+    ],
+)
+@pytest.mark.parametrize("on", ["disk", "memory"])
+@pytest.mark.filterwarnings("ignore:Exception in thread:pytest.PytestUnhandledThreadExceptionWarning")
+def test_start_failures(script: str, message: str, on: str, tmp_path: Path) -> None:
+    files = {".preload.py": LEAKY + script, ".modules/bad.py": "x = {}\nx['key']\n"}
+    line = LEAKY.count("\n")
+    expected = message.replace("line 1", f"line {line + 1}").replace("line 2:", f"line {line + 2}:")
+    if "bad" in script:
+        expected = message
+    fill(tmp_path, files)
+    io: Io = DiskIo(str(tmp_path)) if on == "disk" else io_of(files)
+    with nothing_left():
+        with pytest.raises(StartError, match=f"^{expected}$") as caught:
+            Application(io)
+        caught.value.__cause__ = None
+        del caught
+        gc.collect()
+
+
+def test_a_start_failure_leaves_nothing_mounted(tmp_path: Path) -> None:
+    fill(tmp_path, {"good/.preload.py": "log = []\ndef on_unload(): log.append(1)", "bad/.preload.py": "1/0"})
+    with nothing_left(), pytest.raises(StartError, match=r"bad/\.preload\.py line 1: ZeroDivisionError"):
+        load([f"a={tmp_path}/good", f"b={tmp_path}/bad"])
+
+
+# -- the end ------------------------------------------------------------------------------------------------------
+
+
+def test_on_unload_is_called_when_the_server_stops() -> None:
+    with serving() as server:
+        app = Application(io_of(FILES))
+        server.insert(app)
+        log = app.scope.log
+        get(server, "/")
+    assert log == ["unloaded"]
+
+
+def test_on_unload_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    app = Application(io_of({".preload.py": "own(open('/dev/null'))\ndef on_unload(): 1/0\n"}))
+    with caplog.at_level(logging.ERROR, "greenbas.app"), nothing_left():
+        app.unload()
+    assert "on_unload failed" in caplog.text
+    assert app.owner.things() == []
+
+
+def test_a_second_unload_does_nothing() -> None:
+    app = Application(io_of(FILES))
+    log = app.scope.log
+    app.unload()
+    app.unload()
+    assert log == ["unloaded"]
+
+
+def test_a_stop_before_the_start_unloads_too() -> None:
+    from greenbas import Server
+
+    server = Server()
+    app = Application(io_of(FILES))
+    server.insert(app)
+    server.stop()
+    assert app.scope.log == ["unloaded"]
+
+
+BUSY = """
+import socket, threading, time
+import gevent
+from greenbas import Timer, spawn, create
+
+class Thing: pass
+thing = Thing()
+ticks = []
+timer = Timer(lambda: ticks.append(1) or True)
+timer.set(0.01)
+spawn(time.sleep, 600)
+gevent.spawn(time.sleep, 600)
+threading.Thread(target=time.sleep, args=(600,)).start()
+
+listener = socket.create_server(("127.0.0.1", PORT))
+def accept():
+    while True:
+        client, _ = listener.accept()
+        gevent.spawn(echo, client)
+def echo(client):
+    with client:
+        while data := client.recv(100):
+            client.sendall(data)
+gevent.spawn(accept)  # as a thread it would stay: pytest keeps the exceptions of threads, and with them their frames
+
+sub = create.dir("sub")
+sub.set_func(lambda request, response: "sub " + VERSION)
+dir.insert(sub)
+outside = create.dir("outside")
+outside.set_func(lambda request, response: "outside " + VERSION)
+def attach(root):
+    root.insert(outside)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Exception in thread:pytest.PytestUnhandledThreadExceptionWarning")
+def test_ten_reloads_leave_nothing_behind() -> None:
+    port = free_port()
+    io = MemoryIo()
+
+    def version(text: str) -> None:
+        write(io, ".preload.py", f"PORT, VERSION = {port}, {text!r}\n{BUSY}")
+        write(io, "index.psp", "<?psp= app.VERSION ?> <?psp spawn = app.spawn(app.time.sleep, 600) ?>")
+
+    version("one")
+    with serving() as server:
+        app = Application(io)
+        server.insert(app)
+        attach(app, server.root)
+        talk(port)
+        dead = []
+        with nothing_left():
+            for number in range(10):
+                dead.append(weakref.ref(app.scope.thing))
+                version(f"v{number}")
+                app.reload()
+                attach(app, server.root)
+                assert body(server, "/sub/") == f"sub v{number}"
+                assert body(server, "/outside/") == f"outside v{number}"
+                assert body(server, "/") == f"v{number} "
+                talk(port)
+                assert [child.name() for child in server.root.children] == ["", "outside"]
+                assert [child.name() for child in app.children] == ["sub"]
+        gc.collect()
+        assert [ref() for ref in dead] == [None] * 10
+
+
+def attach(app: Application, root: Directory) -> None:
+    with app.owner.current():
+        app.scope.attach(root)
+
+
+def talk(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(b"ping")
+        assert client.recv(10) == b"ping"
+
+
+def test_a_failed_reload_says_so_until_the_next() -> None:
+    io = io_of({".preload.py": "x = 1", "a.psp": "<?psp= app.x ?>"})
+    with serving(dev=True) as server:
+        app = Application(io)
+        server.insert(app)
+        assert body(server, "/a.psp") == "1"
+        write(io, ".preload.py", "x = 1\ny = unknown\n")
+        with pytest.raises(StartError):
+            app.reload()
+        answer = get(server, "/a.psp")
+        assert answer.status == 503 and answer["retry-after"] == "1"
+        assert b"line 2: NameError: name &#x27;unknown&#x27; is not defined" in answer.body
+        write(io, ".preload.py", "x = 2")
+        app.reload()
+        assert body(server, "/a.psp") == "2"
+
+
+def test_a_failure_is_not_told_to_strangers() -> None:
+    io = io_of({".preload.py": "x = 1"})
+    with serving() as server:
+        app = Application(io)
+        server.insert(app)
+        write(io, ".preload.py", "1/0")
+        with pytest.raises(StartError):
+            app.reload()
+        answer = get(server, "/")
+        assert answer.status == 503 and b"preload" not in answer.body
+
+
+def test_a_request_of_the_old_one_goes_on_during_a_reload() -> None:
+    started, go = gevent.event.Event(), gevent.event.Event()
+    slow = "<?psp app.started.set(); app.go.wait() ?><?psp= app.value ?>"
+    io = io_of({".preload.py": "value = 'old'", "slow.psp": slow})
+    with serving() as server:
+        app = Application(io)
+        server.insert(app)
+        app.scope.started, app.scope.go = started, go
+        asking = gevent.spawn(get, server, "/slow.psp")
+        assert started.wait(5)
+        write(io, ".preload.py", "value = 'new'")
+        app.reload()
+        go.set()
+        assert asking.get(timeout=5).body == b"old"
+
+
+def test_a_post_reaches_a_page() -> None:
+    with serving() as server:
+        server.insert(Application(io_of({"form.psp": '<?psp= request.data("a") ?>'})))
+        request = head(
+            "POST /form.psp HTTP/1.1", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 5"
+        )
+        assert ask(server, request + "a=b+c", "POST").body == b"b c"
