@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +14,7 @@ from greenbas.errors import NotDirectory, NotFound, StartError
 from greenbas.failures import describe_failure
 from greenbas.http import Request, Response
 from greenbas.io import Io
-from greenbas.pages import Scope, psp_filter
+from greenbas.pages import EXTENSION, Scope, psp_filter
 from greenbas.vfs import ResourceReader
 
 __all__ = ["MODULES", "PRELOAD", "Application"]
@@ -20,6 +22,8 @@ __all__ = ["MODULES", "PRELOAD", "Application"]
 PRELOAD = ".preload.py"  # hidden, like everything whose name begins with a dot: never sent to a client
 MODULES = ".modules"
 
+_START = "."  # stands for the start script among the modules
+_numbers = itertools.count(1)
 _log = logging.getLogger("greenbas.app")
 
 
@@ -42,9 +46,10 @@ class Application(ResourceReader):
     def __init__(self, io: Io, *, name: str | None = None, priority: int = 0) -> None:
         super().__init__(io, name=name, priority=priority)
         self._title = io.file_name("")
+        self._package = f"app{next(_numbers)}"
         self._owner = Owner(self._title)
         self._scope = Scope()
-        self._modules: dict[str, ModuleType] = {}
+        self._modules: dict[str, ModuleType] = {}  # by the name that `appreq` knows them by
         self._loaded = False
         self._failure: StartError | None = None
         self.load()
@@ -75,14 +80,14 @@ class Application(ResourceReader):
         if self._loaded:
             return
         self._owner = Owner(self._title)
-        self._modules = {}
-        scope: dict[str, Any] = {"io": self.io(), "dir": self, "appreq": self.appreq, "own": self._owner.own}
-        scope["app"] = self._scope = Scope(scope)
+        script = self._new_module(_START)
+        self._scope = script.app
         try:
             with self._owner.current():
-                self._run_preload(scope)
+                self._run_preload(script.__dict__)
         except (Exception, SystemExit) as error:
             self._owner.close()
+            self._forget_modules()
             self._failure = StartError(describe_failure(self._title, error))
             raise self._failure from error
         psp_filter(self, self._scope)
@@ -93,7 +98,6 @@ class Application(ResourceReader):
             run = self.io().load_file(PRELOAD, scope)
         except (NotFound, NotDirectory):
             return  # pages and files alone make an application too
-        scope["__name__"] = "app"
         run()
 
     def unload(self) -> None:
@@ -112,7 +116,8 @@ class Application(ResourceReader):
             except Exception:
                 _log.exception("%s: on_unload failed", self._title)
         self._owner.close()
-        self.set_filter(".psp", None)
+        self._forget_modules()
+        self.set_filter(EXTENSION, None)
 
     def reload(self) -> None:
         """Unload and load again; requests that are being served go on with the old one's objects.
@@ -121,7 +126,7 @@ class Application(ResourceReader):
             StartError: the start script failed. Until the next reload that succeeds, the answer to all requests is 503.
         """
         self.unload()
-        self._scope, self._modules = Scope(), {}
+        self._scope = Scope()
         _collect()
         self.load()
 
@@ -146,22 +151,35 @@ class Application(ResourceReader):
         if known is not None:
             return known
         path = f"{MODULES}/{name.replace('.', '/')}.py"
-        made = ModuleType(f"app.{name}")
-        made.__dict__.update({key: getattr(self._scope, key) for key in ("app", "io", "dir", "appreq", "own")})
+        made = self._new_module(name)  # known before it runs: modules may want each other
         try:
             if not all(part.isidentifier() for part in name.split(".")):
                 raise NotFound(path)
             run = self.io().load_file(path, made.__dict__)
-        except (NotFound, NotDirectory):
-            raise ModuleNotFoundError(f"this application has no module {name!r}: {path} is missing", name=name) from None
-        self._modules[name] = made  # before it runs: modules may want each other
-        try:
             with self._owner.current():
                 run()
-        except BaseException:
-            del self._modules[name]
+        except BaseException as error:
+            self._forget_module(name)
+            if isinstance(error, NotFound | NotDirectory) and error.path == path:
+                words = f"this application has no module {name!r}: {path} is missing"
+                raise ModuleNotFoundError(words, name=name) from None
             raise
         return made
+
+    def _new_module(self, name: str) -> ModuleType:
+        # Dataclasses, pickle and others look a class's module up in sys.modules: there it has a name of its own.
+        made = ModuleType(self._package if name == _START else f"{self._package}.{name}")
+        scope = Scope(made.__dict__) if name == _START else self._scope
+        made.__dict__.update(app=scope, io=self.io(), dir=self, appreq=self.appreq, own=self._owner.own)
+        self._modules[name] = sys.modules[made.__name__] = made
+        return made
+
+    def _forget_module(self, name: str) -> None:
+        sys.modules.pop(self._modules.pop(name).__name__, None)
+
+    def _forget_modules(self) -> None:
+        for name in list(self._modules):
+            self._forget_module(name)
 
     # Its requests.
 

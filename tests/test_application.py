@@ -76,7 +76,7 @@ def test_an_application(name: str | None) -> None:
         server.insert(Application(io_of(FILES), name=name))
         assert body(server, base) == f"1 7 {name or ''}"
         assert body(server, f"{base}index.psp") == f"2 7 {name or ''}"
-        assert body(server, f"{base}deep.psp") == "app.deep.er"
+        assert body(server, f"{base}deep.psp").endswith(".deep.er")
         assert body(server, f"{base}style.css") == "body {}"
         assert body(server, f"{base}sub/") == "static"
         assert body(server, f"{base}sub/page.psp") == "1"
@@ -103,7 +103,16 @@ def test_what_a_module_sees() -> None:
     module = app.scope.shared
     assert module.where() == (app.scope, app.io(), app)
     assert app.appreq("shared") is module
-    assert "app.shared" not in sys.modules and "shared" not in sys.modules
+    assert "shared" not in sys.modules and sys.modules[module.__name__] is module
+    app.unload()
+    assert module.__name__ not in sys.modules and module.__name__.partition(".")[0] not in sys.modules
+
+
+def test_dataclasses_with_text_for_annotations() -> None:
+    """They look their module up in sys.modules."""
+    text = "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass A: x: int = 1\n"
+    app = Application(io_of({".preload.py": f"{text}b = appreq('b')", ".modules/b.py": text}))
+    assert (app.scope.A().x, app.scope.b.A().x) == (1, 1)
 
 
 def test_a_missing_module() -> None:

@@ -2,10 +2,11 @@
 
 from greenbas.pages.compiler import PARAMETERS, CompiledPage, compile_page, parse_psp
 from greenbas.pages.escape import escape
-from greenbas.pages.filter import Page, PageFilter, get_app, psp_filter
+from greenbas.pages.filter import EXTENSION, Page, PageFilter, get_app, psp_filter
 from greenbas.pages.scope import Scope
 
 __all__ = [
+    "EXTENSION",
     "PARAMETERS",
     "CompiledPage",
     "Page",

@@ -88,7 +88,7 @@ class PageFilter:
             IoError: as `Io.open`.
             PageSyntaxError: it cannot be compiled.
         """
-        if "//" in path:
+        if "//" in path or path[0] == "/":
             path = normalize(path)  # one page, one entry, in how many ways it may be written
         page = self._pages.get(path)
         if page is not None and page.settled:
