@@ -15,7 +15,7 @@ from greenbas.errors import GreenbasError, StartError
 from greenbas.failures import describe_failure
 from greenbas.io import DiskIo
 from greenbas.server import Server
-from greenbas.vfs import Directory
+from greenbas.vfs import Directory, WsgiDirectory, is_wsgi
 
 __all__ = ["Spec", "load"]
 
@@ -155,6 +155,8 @@ def _install(server: Server, spec: Spec, thing: Any) -> Directory:
 def _directory_of(thing: Any, name: str | None, priority: int) -> Directory:
     if isinstance(thing, DiskIo):
         return Application(thing, name=name, priority=priority)
+    if is_wsgi(thing):
+        return WsgiDirectory(thing, name, priority=priority)
     made = Directory(name, priority=priority)
     made.set_func(thing)
     return made

@@ -1,0 +1,150 @@
+"""`--reload`: when files change, applications start anew, and so does the process for what lives in its modules."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from gevent.threadpool import ThreadPool
+
+from greenbas.application import Application
+from greenbas.dispatcher import spawn
+from greenbas.errors import StartError
+from greenbas.failures import is_foreign
+from greenbas.io import DiskIo
+from greenbas.server import Server
+
+__all__ = ["Changes", "Reloader", "restart", "wait_for_change"]
+
+LOOK = 200  # milliseconds between looks at whether the server has stopped
+SETTLE = 50  # milliseconds without another change before one counts: editors write a file in several steps
+DEBOUNCE = 1000  # milliseconds after which it counts even if there are more
+
+_log = logging.getLogger("greenbas.reload")
+
+
+class Reloader:
+    """Watches the files of a server's applications and of the modules that were imported for it.
+
+    A change of an application's Python files or hidden files reloads it; its pages and static files need no reload. A
+    change of an imported module restarts the process.
+
+    Args:
+        server: the server.
+
+    Raises:
+        StartError: the library watchfiles is not installed.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        apps = [app for app in server.root.walk() if isinstance(app, Application) and isinstance(app.io(), DiskIo)]
+        self._apps = {app_folder(app): app for app in apps}
+        self._modules = module_files()
+        folders = {*self._apps, *(file.parent for file in self._modules)}
+        self._changes = Changes(folders)
+        self.must_restart = False  # the server has been stopped in order to begin again
+
+    def start(self) -> None:
+        """Begin to watch, in a greenlet and a native thread of its own."""
+        spawn(self._watch, name="reload")
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._changes.stop()
+
+    def _watch(self) -> None:
+        for files in self._changes:
+            if changed := sorted(self._modules & files):
+                _log.info("%s changed: starting again", changed[0])
+                self.must_restart = True
+                self.stop()
+                spawn(self._server.stop, name="stop")
+            for folder, app in self._apps.items():
+                if changed := sorted(file for file in files if _concerns(folder, file)):
+                    self._reload(app, changed[0])
+
+    def _reload(self, app: Application, changed: Path) -> None:
+        try:
+            app.reload()
+        except StartError as error:
+            _log.error("%s", error)
+        else:
+            _log.info("%s changed: reloaded the application at %s", changed, app.base_uri())
+
+
+def app_folder(app: Application) -> Path:
+    """The folder of an application."""
+    return Path(app.io().real_path("") or "")
+
+
+def module_files() -> set[Path]:
+    """The files of the modules that are imported, without those of Python, of packages and of greenbas."""
+    found = set()
+    for module in list(sys.modules.values()):
+        # What has no spec was not imported: a module of an application, which reloads by itself.
+        file = getattr(module, "__file__", None) if getattr(module, "__spec__", None) is not None else None
+        if isinstance(file, str) and file.endswith(".py") and not is_foreign(os.path.abspath(file)):
+            found.add(Path(os.path.realpath(file)))
+    return found
+
+
+class Changes:
+    """Sets of files that changed in some folders, one after the other; waiting for the next blocks the greenlet alone.
+
+    Args:
+        folders: watched from here on, with all below them.
+
+    Raises:
+        StartError: the library watchfiles is not installed.
+    """
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        try:
+            from watchfiles import DefaultFilter
+            from watchfiles._rust_notify import RustNotify  # its own page in the library's documentation
+        except ModuleNotFoundError as error:
+            raise StartError("--reload needs watchfiles: pip install 'greenbas[reload]'") from error
+        self._counts = DefaultFilter()  # no caches, no version control, no backups of editors
+        self._notify = RustNotify([str(folder) for folder in folders], False, False, LOOK, True, True)
+        self._pool = ThreadPool(1)
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[set[Path]]:
+        while not self._stopped:
+            found = self._pool.apply(self._notify.watch, (DEBOUNCE, SETTLE, LOOK, None))
+            if isinstance(found, set):
+                files = {Path(os.path.realpath(name)) for change, name in found if self._counts(change, name)}
+                if files:
+                    yield files
+        self._notify.close()
+        self._pool.kill()
+
+    def stop(self) -> None:
+        """Let the iteration end."""
+        self._stopped = True
+
+
+def wait_for_change(folder: Path) -> None:
+    """Return when a file of Python in a folder has changed."""
+    changes = Changes([folder])
+    for files in changes:
+        if any(file.suffix == ".py" for file in files):
+            changes.stop()
+
+
+def restart() -> None:
+    """Replace this process by a new one with the same command line; nothing of this one goes on."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, sys.orig_argv)
+
+
+def _concerns(folder: Path, file: Path) -> bool:
+    if not file.is_relative_to(folder):
+        return False
+    parts = file.relative_to(folder).parts
+    return file.suffix == ".py" or any(part.startswith(".") for part in parts)
