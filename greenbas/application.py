@@ -192,6 +192,8 @@ class Application(ResourceReader):
         owner = self._owner  # of now: a reload meanwhile brings another one
         token = owner.enter()
         try:
+            if self._function is None:
+                return self.serve_itself(request, response, path)
             return super().serve(request, response, path)
         finally:
             owner.leave(token)

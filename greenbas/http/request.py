@@ -121,7 +121,8 @@ class Request:
     @property
     def dev(self) -> bool:
         """Whether the server is in development mode, where error pages may say more."""
-        return self._live().service.settings.dev
+        connection = self._connection
+        return connection is not None and connection.service.settings.dev
 
     # Who asks, and for which site.
 

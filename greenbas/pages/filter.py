@@ -8,16 +8,16 @@ from collections.abc import Callable
 from greenbas.errors import PageSyntaxError
 from greenbas.http import NO_STORE, Request, Response
 from greenbas.io import Io, normalize
-from greenbas.pages.compiler import CompiledPage, compile_page
-from greenbas.pages.scope import Maker, Scope, makers
+from greenbas.pages.compiler import compile_page
+from greenbas.pages.scope import Run, Scope, bind
 from greenbas.protocol.headers import header_line
 from greenbas.vfs import ResourceReader
 
 __all__ = ["EXTENSION", "Page", "PageFilter", "get_app", "psp_filter"]
 
 EXTENSION = ".psp"
-# In production a page is looked at once a second, and changed at most a second later; in development each time. The look
-# costs a tenth of a small page.
+# In production a page is looked at once a second, so a change shows after a second at most; in development each time.
+# The look costs a tenth of a small page.
 LOOK_AFTER = 1.0  # seconds
 # A file this young may change once more within the same tick of the file system's clock, which no fingerprint shows.
 SETTLED_AFTER = 2_000_000_000  # nanoseconds
@@ -35,27 +35,18 @@ class Page:
     Args:
         source: its text.
         fingerprint: by which a change is noticed.
-        compiled: the function that it became.
-        arguments: what makes the arguments of that function.
+        run: the function that it became, with its names.
         reader: its directory.
     """
 
-    __slots__ = ("_arguments", "_function", "_reader", "fingerprint", "looked", "settled", "source")
+    __slots__ = ("_reader", "_run", "fingerprint", "looked", "settled", "source")
 
-    def __init__(
-        self,
-        source: bytes,
-        fingerprint: Fingerprint,
-        compiled: CompiledPage,
-        arguments: list[Maker],
-        reader: ResourceReader,
-    ) -> None:
+    def __init__(self, source: bytes, fingerprint: Fingerprint, run: Run, reader: ResourceReader) -> None:
         self.source = source
         self.fingerprint = fingerprint
         self.settled = False
         self.looked = 0.0  # when the file was last compared with this
-        self._function = compiled.function
-        self._arguments = arguments
+        self._run = run
         self._reader = reader
 
     def __call__(self, request: Request, response: Response) -> None:
@@ -64,7 +55,7 @@ class Page:
             self._reader.add_headers(response)
             if request.initial:
                 response.adopt_lines(_DEFAULT_LINES)
-        self._function(*[make(request, response) for make in self._arguments])
+        self._run(request, response)
 
 
 class PageFilter:
@@ -113,7 +104,7 @@ class PageFilter:
         filename = reader.io().file_name(path)
         compiled = compile_page(_decode(source, filename), filename)
         scope = self._scopes.setdefault(path, Scope())
-        return Page(source, fingerprint, compiled, makers(compiled.parameters, reader, path, scope, self.app), reader)
+        return Page(source, fingerprint, bind(compiled, reader, path, scope, self.app), reader)
 
 
 def psp_filter(reader: ResourceReader, app: object = None) -> bool:

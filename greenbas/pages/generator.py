@@ -20,8 +20,8 @@ INDENT = "    "
 class Generator:
     """Makes the body of a page's function.
 
-    Rule 1: `arrange` has understood the indentation of the page; a line of source is indented by its level, which is the
-    number of blocks around it.
+    Rule 1: `arrange` has understood the indentation of the page; a line of source is indented by its level, which is
+    the number of blocks around it.
     Rule 2: a row of a page becomes a line of source, and only the white space before a statement is changed, so that
     the inside of strings stays as it is.
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from greenbas.http import Request, Response
+from greenbas.pages.compiler import CompiledPage
 from greenbas.pages.escape import escape
 from greenbas.vfs import ResourceReader
 
-__all__ = ["Maker", "Scope", "makers"]
+__all__ = ["Run", "Scope", "bind", "printer"]
 
-Maker = Callable[[Request, Response], Any]
+Run = Callable[[Request, Response], Any]
 
 
 class Scope:
@@ -33,25 +34,38 @@ class Scope:
         raise AttributeError(f"nothing has set {name!r} here yet; there are: {', '.join(self.__dict__) or 'no names'}")
 
 
-def makers(names: tuple[str, ...], reader: ResourceReader, path: str, page: object, app: object) -> list[Maker]:
-    """For each parameter of a compiled page what makes its value, called once a request.
+def bind(compiled: CompiledPage, reader: ResourceReader, path: str, page: object, app: object) -> Run:
+    """Give a compiled page its names.
 
     Args:
-        names: the parameters, of `greenbas.pages.PARAMETERS` and those that the compiler adds.
-        reader: the directory of the page.
-        path: the page's path in it.
+        compiled: the page.
+        reader: its directory.
+        path: its path in there.
         page: the scope of the page.
         app: the scope of the application.
+
+    Returns:
+        What runs it, called with request and response.
     """
-    fixed = {"dir": reader, "io": reader.io(), "pathname": path, "page": page, "app": app, "_escape": escape}
-    return [_PER_REQUEST[name] if name in _PER_REQUEST else _constant(fixed[name]) for name in names]
+    names = {
+        "_page": compiled.function,
+        "_printer": printer,
+        "_escape": escape,
+        "dir": reader,
+        "io": reader.io(),
+        "pathname": path,
+        "page": page,
+        "app": app,
+    }
+    # One call with all arguments in place, instead of one for each name and each request.
+    arguments = ", ".join(_FROM_REQUEST.get(name, name) for name in compiled.parameters)
+    run: Run = eval(f"lambda request, response: _page({arguments})", names)
+    return run
 
 
-def _constant(value: object) -> Maker:
-    return lambda request, response: value
+def printer(response: Response) -> Callable[..., None]:
+    """A `print` for one response."""
 
-
-def _printer(request: Request, response: Response) -> Callable[..., None]:
     def page_print(
         *values: object, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False
     ) -> None:
@@ -66,12 +80,13 @@ def _printer(request: Request, response: Response) -> Callable[..., None]:
     return page_print
 
 
-_PER_REQUEST: dict[str, Maker] = {
-    "request": lambda request, response: request,
-    "response": lambda request, response: response,
-    "cookie": lambda request, response: request.cookie,
-    "env": lambda request, response: request.env(),
-    "print": _printer,
-    "write": lambda request, response: response.write,
-    "_emit": lambda request, response: response.write,
+# How the names are written that are not the same for all requests.
+_FROM_REQUEST = {
+    "request": "request",
+    "response": "response",
+    "cookie": "request.cookie",
+    "env": "request.env()",
+    "print": "_printer(response)",
+    "write": "response.write",
+    "_emit": "response.write",
 }
