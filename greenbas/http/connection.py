@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gevent import Timeout
 from greenlet import GreenletExit, getcurrent
 
-from greenbas.dispatcher import yield_hub
+from greenbas.dispatcher import spawn, yield_hub
 from greenbas.errors import BodyTooLarge, NetError, Overloaded, RemoteProtocolError, RequestDeadline
 from greenbas.http.deferred import DeferredResponse
 from greenbas.http.errorpage import error_page
@@ -115,6 +115,9 @@ class Connection:
         """Close the connection; a worker that is at it fails at its next read or write."""
         if self.state is not State.CLOSED:
             self.state = State.CLOSED
+            if self._concluding is not None:
+                concluding, self._concluding = self._concluding, None
+                self._end(*concluding)
             self.reader.close()
             self.stream.close()
             self.service.table.remove(self)
@@ -134,7 +137,7 @@ class Connection:
     def defer(self, response: Response) -> DeferredResponse:
         """Detach the response of the request that is served; see `Response.deferred`."""
         assert self.request is not None
-        request = Request(self.request.message, self)
+        request = self.request.twin()
         request.response = own = Response(self, request)
         own.adopt_head(response)
         self._deferred = True
@@ -142,8 +145,17 @@ class Connection:
 
     def conclude(self, request: Request, response: Response, started: float) -> None:
         """Finish a deferred response, and go on with what the client wants next."""
+        if self.state is State.CLOSED:
+            self._end(request, response, started)
+            return
         self._concluding = request, response, started
-        self.service.hub.loop.run_callback(self._hand_to_worker)
+        if self.request is None:  # otherwise its handler runs still, and its worker goes on with this
+            self.service.hub.loop.run_callback(self._hand_to_worker)
+
+    def abandon(self, request: Request, response: Response, started: float) -> None:
+        """Close the connection of a deferred response that nobody will finish; called in the hub."""
+        self._end(request, response, started)
+        self.close()
 
     # In the hub.
 
@@ -192,6 +204,10 @@ class Connection:
         try:
             self.service.workers.run(self._serve)
         except Overloaded:
+            if self._concluding is not None:
+                self._concluding[1].clear_keepalive()  # this answer is ready; no other handler is to run for it now
+                spawn(self._serve, name=f"concluding {self!r}")
+                return
             self.service.counters.refused += 1
             self._refuse_overloaded()
 
@@ -223,12 +239,15 @@ class Connection:
         if self._concluding is not None:
             if not self._conclude():
                 return
+            self.service.workers.take_slot()
             message = self.reader.next()
         while message is not None:
             if not self._exchange(message):
                 if not self._deferred:
                     self._linger(message)
-                return
+                    return
+                if self._concluding is None or not self._conclude():
+                    return
             message = self.reader.next()
             if message is not None:  # pipelined
                 served += 1
@@ -278,17 +297,21 @@ class Connection:
         assert self._concluding is not None
         (request, response, started), self._concluding = self._concluding, None
         self._deferred = False
-        log = self.service.access_log
         try:
             response.finish()
             goes_on = response.keeps_alive and (request.message.chunks is None or self._discard_body(request))
         finally:
-            if log is not None:
-                log.record(request, response, time.monotonic() - started)
-            request.expire()
+            self._end(request, response, started)
         if not goes_on:
             self._linger(request.message)
         return goes_on
+
+    def _end(self, request: Request, response: Response, started: float) -> None:
+        # The end of an exchange whose response was deferred.
+        log = self.service.access_log
+        if log is not None:
+            log.record(request, response, time.monotonic() - started)
+        request.expire()
 
     def _answer_guarded(self, request: Request, response: Response) -> None:
         error = request.message.error

@@ -41,9 +41,10 @@ class DeferredResponse:
     def __del__(self) -> None:
         connection = self._connection
         if connection is not None:
-            _log.error("a deferred response was dropped without close(); its connection goes with it")
+            if not connection.stream.closed:
+                _log.error("a deferred response was dropped without close(); its connection goes with it")
             # This may run anywhere, even between two bytecodes of the hub.
-            connection.service.hub.loop.run_callback(connection.close)
+            connection.service.hub.loop.run_callback(connection.abandon, *self._parts)
 
     def set_status(self, code: int, reason: str | None = None) -> None:
         """Set the status (BAS ``defresp:setstatus``); see `Response.set_status`."""

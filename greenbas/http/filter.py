@@ -76,20 +76,29 @@ class Filter:
             self._held.append(self._transform(data))
 
     def flush(self) -> None:
-        """For the response: pass on what there is, as far as the filter can."""
+        """For the response: pass on what there is, as far as the filter can, and the head in any case."""
         self.take()
         self._release()
 
-    def reset(self) -> None:
-        """For the response, which drops its output and begins again."""
-        self._taken = 0
-        self._held.clear()
+    def drop(self) -> None:
+        """For the response: end the filter, and forget what it holds."""
+        self._held = []
+        self._stop()
+
+    def set_aside(self) -> Any:
+        """For the response, which begins again from nothing; returns what `restore` takes to undo that."""
+        state = self._taken, self._held
+        self._taken, self._held = 0, []
+        return state
+
+    def restore(self, state: Any) -> None:
+        """For the response, which goes on as if it had not begun again."""
+        self._taken, self._held = state
 
     def _release(self) -> None:
         data = b"".join(self._held)
         self._held.clear()
-        if data:
-            self._response.put_data(data, send=True)
+        self._response.put_data(data, send=True)
 
     def _stop(self) -> None:
         self._active = False
@@ -102,7 +111,7 @@ class Filter:
         return b""
 
     def _deliver(self, data: bytes, send: bool) -> bytes | bool:
-        self._response.put_data(data, send=False)
+        self._response.put_data(data)
         return True
 
 
@@ -124,8 +133,20 @@ class FunctionFilter(Filter):
     def take(self) -> None:
         """Take what waits in the buffer, and let go what comes of it."""
         super().take()
-        if self._taken > self._response.buffer_size:  # a small response stays in one piece, with its length
+        # A small response stays in one piece, with its length.
+        if self._taken > self._response.buffer_size and any(self._held):
             self._release()
+
+    def set_aside(self) -> Any:
+        """The output that is refused is the one that is dropped; see `Filter.set_aside`."""
+        state = super().set_aside(), self._refused
+        self._refused = False
+        return state
+
+    def restore(self, state: Any) -> None:
+        """See `Filter.restore`."""
+        held, self._refused = state
+        super().restore(held)
 
     def _transform(self, data: bytes) -> bytes:
         if self._refused:
@@ -151,22 +172,34 @@ class CompressFilter(Filter):
         coding: "gzip", "deflate", "raw", or "auto" for what the client accepts and the content is good for.
     """
 
-    __slots__ = ("_compressor", "_request", "_wanted", "coding")
+    __slots__ = ("_chosen", "_compressor", "_request", "_wanted", "coding")
+
+    coding: str | None
 
     def __init__(self, response: Output, request: Request, coding: str) -> None:
         super().__init__(response)
         self._request = request
         self._wanted = coding
-        self.reset()
+        self._begin()
+
+    def finalize(self, send: bool = False) -> bytes | bool:
+        """End the compression; see `Filter.finalize`."""
+        if send and self._active and (self._taken or self._response.write_size()):
+            self._check_coding()
+        return super().finalize(send)
 
     def take(self) -> None:
         """Take what waits in the buffer; before the first piece the coding is chosen."""
-        if self._wanted == "auto" and not self._taken and self._response.write_size():
-            self._choose()
+        size = self._response.write_size()
+        if size and not self._chosen:
+            self._choose(size >= WORTH_COMPRESSING)
         super().take()
 
     def flush(self) -> None:
         """Let go all that there is, in a form that the client can decompress so far."""
+        self._check_coding()
+        if not self._chosen:
+            self._choose(True)  # there is more to come, nobody knows how much
         self.take()
         if self._compressor is not None:
             self._held.append(self._compressor.flush(zlib.Z_SYNC_FLUSH))
@@ -174,25 +207,43 @@ class CompressFilter(Filter):
             self._announce()
         self._release()
 
-    def reset(self) -> None:
-        """Begin again with an empty output."""
-        super().reset()
-        self.coding: str | None = None if self._wanted == "auto" else self._wanted
+    def set_aside(self) -> Any:
+        """See `Filter.set_aside`."""
+        state = super().set_aside(), self._chosen, self.coding, self._compressor
+        self._begin()
+        return state
+
+    def restore(self, state: Any) -> None:
+        """See `Filter.restore`."""
+        held, self._chosen, self.coding, self._compressor = state
+        super().restore(held)
+
+    def _begin(self) -> None:
+        self._chosen = self._wanted != "auto"
+        self.coding = self._wanted if self._chosen else None
         self._compressor = _compressor(self.coding)
 
-    def _choose(self) -> None:
-        response = self._response
-        kind = response.contains_header("Content-Type") or "text/html"
-        if response.contains_header("Content-Encoding") or not compressible(kind) or response.status in BODILESS:
+    def _choose(self, worth: bool) -> None:
+        self._chosen = True
+        if not self._may_compress():
             return
-        if "no-transform" in (response.contains_header("Cache-Control") or "").lower():
-            return  # RFC 9111 5.2.2.6
         # Caches have to know, whichever this client gets (RFC 9110 12.5.5).
-        if not response.committed():
-            response.add_header("Vary", "Accept-Encoding")
-        if response.write_size() >= WORTH_COMPRESSING:
+        vary = self._response.contains_header("Vary")
+        if "accept-encoding" not in (vary or "").lower():
+            self._response.set_coding_header("Vary", f"{vary}, Accept-Encoding" if vary else "Accept-Encoding")
+        if worth:
             self.coding = best_coding(self._request.header("accept-encoding"), ("gzip", "deflate"))
             self._compressor = _compressor(self.coding)
+
+    def _may_compress(self) -> bool:
+        response = self._response
+        # A 206 is a part of the bytes as they are (RFC 9110 14.1).
+        if response.committed() or response.status in BODILESS or response.status == 206:
+            return False
+        if "no-transform" in (response.contains_header("Cache-Control") or "").lower():
+            return False  # RFC 9111 5.2.2.6
+        kind = response.contains_header("Content-Type") or "text/html"
+        return compressible(kind) and response.contains_header("Content-Encoding") is None
 
     def _transform(self, data: bytes) -> bytes:
         return data if self._compressor is None else self._compressor.compress(data)
@@ -206,13 +257,22 @@ class CompressFilter(Filter):
             return data
         if data and not committed:
             self._announce()
-        return super()._deliver(data, send)
+        self._response.put_data(data, last=bool(data) and not committed and self.coding is not None)
+        return True
 
-    def _announce(self) -> None:
+    def _check_coding(self) -> None:
         if self.coding == "raw":
             raise IncorrectUse("raw deflate is no content coding of HTTP: use set_response(True), 'gzip' or 'auto'")
-        if self.coding is not None:
-            self._response.set_header("Content-Encoding", self.coding)
+
+    def _announce(self) -> None:
+        response = self._response
+        if self.coding is None or response.status in BODILESS:
+            return
+        response.set_coding_header("Content-Encoding", self.coding)
+        etag = response.contains_header("ETag")
+        if etag is not None and etag.startswith('"'):
+            # The same content in other bytes: only a weak validator holds for both (RFC 9110 8.8.3.3).
+            response.set_coding_header("ETag", f"W/{etag}")
 
 
 def make_filter(response: Output, request: Request, how: Callable[[bytes], Any] | str | bool | None) -> Filter:

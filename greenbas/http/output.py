@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from greenbas.errors import Abort, Expired, IncorrectUse, LocalProtocolError, MixingWriteSend, NetError
 from greenbas.http.responsehead import ResponseHead
 from greenbas.net import Buffer, send_file
+from greenbas.protocol.headers import header_line
 from greenbas.protocol.status import BODILESS
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Kept", "Output"]
 
 Mode = Literal["", "write", "send", "aborted", "over"]
-Kept = tuple[list[bytes], int, int, int | None, Mode]  # output that is set aside
+Kept = tuple[list[bytes], int, int, int | None, Mode, Any]  # output that is set aside
 
 LARGE = 256 * 1024  # a body beyond this goes out by itself: joining it with the head would copy it once more
 _NO_LINES: dict[str, bytes] = {}
@@ -42,12 +43,12 @@ class Output(ResponseHead):
         "_body_size",
         "_chunked",
         "_connection",
-        "_filter",
         "_mode",
         "_parts",
         "_sent",
         "_size",
         "broken",
+        "filter",
     )
 
     _before: Mode  # the mode that an abort ended
@@ -69,7 +70,7 @@ class Output(ResponseHead):
         self._sent = 0  # bytes of body that went out
         self._chunked = False
         self._mode: Mode = ""
-        self._filter: Filter | None = None
+        self.filter: Filter | None = None  # the one that is active
         self.broken: NetError | None = None  # why the client can no longer be reached
 
     def __repr__(self) -> str:
@@ -94,17 +95,19 @@ class Output(ResponseHead):
         """
         if self._mode != "write":
             self._enter("write")
+        parts = self._parts
         for piece in data:
-            piece = piece.encode() if isinstance(piece, str) else _as_bytes(piece)
-            self._parts.append(piece)
+            if type(piece) is not bytes:
+                piece = piece.encode() if isinstance(piece, str) else _as_bytes(piece)
+            parts.append(piece)
             self._size += len(piece)
-        if self._announced is not None and self.byte_count() > self._announced:
+        if self._announced is not None and self._body_size + self._size > self._announced:
             self._parts.clear()
             self._size = 0
             raise LocalProtocolError(f"more than the announced Content-Length of {self._announced} was written")
         if self._size > self._connection.service.settings.response_buffer:
             self._overflow()
-        return self.byte_count()
+        return self._body_size + self._size
 
     def flush(self) -> None:
         """Send what is buffered, the head included (BAS ``response:flush``).
@@ -113,8 +116,8 @@ class Output(ResponseHead):
             SocketClosed, TimedOut: the client is gone, or takes nothing.
         """
         self._check_running()
-        if self._filter is not None:
-            self._filter.flush()
+        if self.filter is not None:
+            self.filter.flush()
         else:
             self._flush_parts()
 
@@ -127,8 +130,8 @@ class Output(ResponseHead):
             LocalProtocolError: more than the announced length.
             SocketClosed, TimedOut: the client is gone, or takes nothing.
         """
-        self.bypass_filter()
         self._enter("send")
+        self.bypass_filter()
         if self._announced is None:
             raise IncorrectUse("send() needs the size first: call set_content_length")
         data = data.encode() if isinstance(data, str) else _as_bytes(data)
@@ -155,6 +158,7 @@ class Output(ResponseHead):
     def finish_with(self, body: bytes, lines: Mapping[str, bytes] = _HTML_LINES) -> None:
         """Use `body` as a handler's result, with these header lines (by lower-case name) where it has set none."""
         if self._mode or self._committed:
+            self._check_running()
             if not self._committed and not self._request.included:
                 self._lines = {**lines, **(self._lines or _NO_LINES)}
             self.write(body)
@@ -178,8 +182,8 @@ class Output(ResponseHead):
         """
         if self._announced is None or self._mode == "write":
             raise IncorrectUse("send_file() needs set_content_length first, and no write()")
-        self.bypass_filter()
         self._enter("send")
+        self.bypass_filter()
         if not self._committed:
             self._transmit(b"".join(self._commit()), _MSG_MORE if not self._is_bodiless() else 0)
         if self._is_bodiless():
@@ -221,12 +225,24 @@ class Output(ResponseHead):
         self._announced = None
         return data
 
-    def put_data(self, data: bytes, *, send: bool) -> None:
-        """Put data into the empty buffer, as if it had been written; `send` lets it and the head go now."""
+    def put_data(self, data: bytes, *, send: bool = False, last: bool = False) -> None:
+        """Put data into the empty buffer, as if it had been written.
+
+        Args:
+            data: the bytes.
+            send: let them and the head go now.
+            last: nothing more can be written behind them.
+        """
         self._parts = [data] if data else []
         self._size = len(data)
+        if last:
+            self._announced = self.byte_count()
         if send:
             self._flush_parts()
+
+    def set_coding_header(self, name: str, value: str) -> None:
+        """Set a header about the coding of the whole output, even while an include produces part of it."""
+        self._set_line(name.lower(), header_line(name, value))
 
     @property
     def buffer_size(self) -> int:
@@ -235,7 +251,7 @@ class Output(ResponseHead):
 
     def end_filter(self) -> None:
         """From here on output goes to the client as it is."""
-        self._filter = None
+        self.filter = None
 
     def bypass_filter(self) -> None:
         """What comes now goes out as it is: a filter works on what is written, not on files (BAS ``setresponse``).
@@ -243,7 +259,7 @@ class Output(ResponseHead):
         Raises:
             MixingWriteSend: the filter has had output already.
         """
-        if self._filter is not None and not self._filter.abort():
+        if self.filter is not None and not self.filter.abort():
             raise MixingWriteSend("a filter has taken output: what is sent as it is cannot follow")
 
     def release_worker(self) -> None:
@@ -272,8 +288,6 @@ class Output(ResponseHead):
         """
         if self.broken is not None:
             raise self.broken
-        if self._filter is not None:
-            self._filter.finalize(True)
         if not self._committed:
             self._finish_at_once()
             return
@@ -305,8 +319,8 @@ class Output(ResponseHead):
             raise Abort  # once more: somebody has caught it and goes on, and there shall be no more output
 
     def _overflow(self) -> None:
-        if self._filter is not None:
-            self._filter.take()
+        if self.filter is not None:
+            self.filter.take()
         elif self._is_bodiless() and not self._committed:
             # HEAD tells the length that GET would have (RFC 9110 9.3.2): count on, keep nothing.
             self._parts.clear()
@@ -415,13 +429,13 @@ class Output(ResponseHead):
             raise
 
     def _drop_output(self) -> None:
+        self._check_running()
         self._set_aside()
-        if self._filter is not None:
-            self._filter.reset()
 
     def _set_aside(self) -> Kept:
         # The output so far, for `_restore`; what follows begins from nothing.
-        kept = self._parts, self._size, self._body_size, self._announced, self._mode
+        held = self.filter.set_aside() if self.filter is not None else None
+        kept = self._parts, self._size, self._body_size, self._announced, self._mode, held
         self._parts = []
         self._size = self._body_size = 0
         self._announced = None
@@ -429,7 +443,9 @@ class Output(ResponseHead):
         return kept
 
     def _restore(self, kept: Kept) -> None:
-        self._parts, self._size, self._body_size, self._announced, self._mode = kept
+        self._parts, self._size, self._body_size, self._announced, self._mode, held = kept
+        if self.filter is not None and held is not None:
+            self.filter.restore(held)
 
     def _go_on(self) -> None:
         # An abort ended below an include or forward whose caller asked to go on.

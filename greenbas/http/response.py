@@ -67,8 +67,7 @@ class Response(Output):
 
     def send_error_page(self, code: int, page: str) -> None:
         """Replace the output by an HTML page of ours with this status; headers stay."""
-        self._check_open("the response")
-        self._drop_output()
+        self._replace_output()
         self.set_status(code)
         self.set_header("Content-Type", HTML)
         self.set_header("Cache-Control", NO_STORE)
@@ -108,8 +107,21 @@ class Response(Output):
         if what != "buffer" and self._lines is not None:
             cookies = self._lines.get("set-cookie")
             self._lines = {"set-cookie": cookies} if cookies else None
+        if what == "headers":
+            self._announced = None
         if what != "headers":
             self._drop_output()
+
+    def recover(self) -> None:
+        """For the site, when a handler has failed: as `reset`, and as if there were no filter and had been no abort.
+
+        Raises:
+            IsCommitted: output has gone already.
+        """
+        self._go_on()
+        if self.filter is not None:
+            self.filter.drop()
+        self.reset()
 
     # Redirects, which the client follows.
 
@@ -131,8 +143,7 @@ class Response(Output):
 
     def redirect_with(self, status: int, url: str) -> None:
         """An empty response with this 3xx status and an absolute Location."""
-        self._check_open("the response")
-        self._drop_output()
+        self._replace_output()
         self.set_status(status)
         self.set_header("Location", self.encode_redirect_url(url))
 
@@ -161,14 +172,20 @@ class Response(Output):
     def encode_url(self, path: str) -> str:
         """Escape a path for use in a URL and fold its dot segments; no host is added (BAS ``response:encodeurl``).
 
+        Whatever the path, the result is one: its beginning is never taken for a scheme or a host (RFC 3986 4.2).
+
         Raises:
             ValueError: the path climbs above the root.
         """
-        absolute = path if path.startswith("/") else f"/{path}"
-        folded = fold_dots(absolute)
+        absolute = path.startswith("/")
+        folded = fold_dots(path if absolute else f"/{path}")
         if folded is None:
             raise ValueError(f"path {path!r} climbs above the root")
-        return quote(folded if absolute is path else folded[1:], safe=PATH_SAFE)
+        encoded = quote(folded, safe=PATH_SAFE)
+        if absolute:
+            return f"/.{encoded}" if encoded.startswith("//") else encoded
+        first = encoded[1:].partition("/")[0]
+        return f".{encoded}" if path and (not first or ":" in first) else encoded[1:]
 
     def encode_redirect_url(self, url: str, with_data: bool = False) -> str:
         """Make a URL absolute and escape it (BAS ``response:encoderedirecturl``).
@@ -307,12 +324,12 @@ class Response(Output):
         """
         self._check_open("the filter")
         made = make_filter(self, self._request, how)
-        if self._filter is not None:
+        if self.filter is not None:
             return None
         if self.byte_count():
             raise IncorrectUse("set_response() comes too late: something has been written. Reset the buffer first")
         self.reset("headers")
-        self._filter = made
+        self.filter = made
         return made
 
     def deferred(self) -> DeferredResponse:
@@ -325,8 +342,9 @@ class Response(Output):
             IncludeNotValid: inside an include.
         """
         self._check_open("the response")
-        self._filter = None
         self._drop_output()
+        if self.filter is not None:
+            self.filter.drop()
         made = self._connection.defer(self)
         self._committed = True
         self._mode = "over"
@@ -334,8 +352,15 @@ class Response(Output):
 
     # Inside.
 
+    def _replace_output(self) -> None:
+        self._check_open("the response")
+        self._drop_output()
+        if self._lines is not None and "content-encoding" in self._lines:
+            self._set_line("content-encoding", None)  # it was that of the output
+
     def _check_depth(self, depth: int) -> None:
         self._check_open("the output")
+        self._check_running()
         if depth >= MAX_NESTING:
             raise TooManyForwards(f"{depth} forwards within each other: do they go round in a circle?")
 
@@ -353,5 +378,7 @@ class Response(Output):
         except Abort:
             if not return2caller:
                 raise
-            self._go_on()
             return True
+        finally:
+            if return2caller:
+                self._go_on()  # whoever has caught the Abort, it has ended what answered there and no more

@@ -129,7 +129,9 @@ class HttpService:
         self.draining = True
         deadline = time.monotonic() + seconds
         last_requests = min(deadline, time.monotonic() + LAST_REQUESTS)
-        own = 1 if isinstance(getcurrent(), Worker) else 0  # a handler that stops its server does not wait for itself
+        current = getcurrent()
+        mine = getattr(current.job, "__self__", None) if isinstance(current, Worker) else None
+        own = 0 if mine is None else 1  # a handler that stops its server does not wait for itself
         while len(self.table) > own and time.monotonic() < last_requests:
             sleep(POLL)
         for connection in self.table.in_state(State.IDLE, State.HEAD):
@@ -142,7 +144,7 @@ class HttpService:
         if killed:
             sleep(POLL)
         for connection in self.table.in_state(*State):
-            if connection.state is not State.BUSY or not own:
+            if connection is not mine:
                 connection.close()
         self._timer.stop()
         self.workers.close()

@@ -41,6 +41,7 @@ def _weights(value: str) -> dict[str, float]:
 
 def _weight(text: str) -> float:
     try:
-        return min(max(float(text), 0.0), 1.0)
+        weight = float(text)
     except ValueError:
         return 0.0  # what cannot be understood is not insisted on
+    return min(weight, 1.0) if weight > 0 else 0.0  # which nan is not

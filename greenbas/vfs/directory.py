@@ -356,7 +356,7 @@ def redirect_to_slash(request: Request, response: Response, path: str) -> bool:
         False when a slash behind the client's own path would not lead there: in a forward, or when a function has asked
         for a path of its own. The directory is to answer without the slash then.
     """
-    if not request.initial or not request.path.endswith("/" + path):
+    if not request.initial or request.redirects or not request.path.endswith("/" + path):
         return False
     # 307 keeps method and body (RFC 9110 15.4.8); for GET the original's 302 is what everyone knows.
     status = 302 if request.method in ("GET", "HEAD") else 307

@@ -95,14 +95,15 @@ class ResourceReader(Directory):
         """Have files with this extension answered by a filter, or by nobody special again.
 
         Args:
-            extension: with its dot, such as ".psp"; in lower case.
+            extension: with its dot, such as ".psp"; in any case.
             filter: who answers; None for none. ``index`` with this extension becomes an index page, after those before.
 
         Raises:
-            ValueError: the extension has no dot.
+            ValueError: it is no extension, or more than one.
         """
-        if not extension.startswith(".") or "/" in extension:
+        if not extension.startswith(".") or "/" in extension or "." in extension[1:]:
             raise ValueError(f"extension {extension!r}: write it with its dot, such as '.psp'")
+        extension = extension.lower()
         filters = {**self._filters}
         if filter is not None:
             filters[extension] = filter
@@ -113,7 +114,7 @@ class ResourceReader(Directory):
 
     def filter(self, extension: str) -> ResourceFilter | None:
         """Who answers for files with this extension, if anybody."""
-        return self._filters.get(extension)
+        return self._filters.get(extension.lower())
 
     def insert_prologue(self, child: Directory) -> None:
         """Install a directory that is asked before the files (BAS ``rsrdr:insertprolog``).
@@ -147,7 +148,7 @@ class ResourceReader(Directory):
             return False
         if path and not path.endswith("/"):
             return self._serve_file(request, response, path)
-        for name in self._index_names:
+        for name in self._index_names:  # noqa: SIM110 - a generator would be one more frame in tracebacks of pages
             if self._serve_file(request, response, path + name):
                 return True
         return False

@@ -34,10 +34,13 @@ class Site:
             NetError: the client of this response is gone.
         """
         try:
-            if not self.root.serve(request, response, request.relpath):
-                self._not_found(request, response)
-        except Abort:
-            return  # the handler said that it is done
+            try:
+                if not self.root.serve(request, response, request.relpath):
+                    self._not_found(request, response)
+            except Abort:
+                pass  # the handler said that it is done
+            if response.filter is not None:
+                response.filter.finalize(True)  # here, where its errors are answered as the handler's
         except RemoteProtocolError as error:
             self._refuse(request, response, error)
         except KILLS:
@@ -60,12 +63,13 @@ class Site:
         running, relpath = request.running, request.relpath
         try:
             if not path.startswith("/") and isinstance(running, Directory):
-                near = fold_dots(f"/{relpath.rpartition('/')[0]}/{path}".replace("//", "/"))
-                if near is None:
-                    return False
-                if not request.initial and running.serve_itself(request, request.response, near[1:]):
-                    return True
-                path = running.base_uri() + near[1:]
+                path = relpath[: relpath.rfind("/") + 1] + path
+                near = fold_dots(f"/{path}")  # None when it leads out of the directory, which the whole tree may follow
+                if near is not None and not request.initial:
+                    if running.serve_itself(request, request.response, near[1:]):
+                        return True
+                    request.running, request.relpath = running, relpath
+                path = running.base_uri() + path
             target = fold_dots(path if path.startswith("/") else f"/{path}")
             return target is not None and self.root.serve(request, request.response, target[1:])
         finally:
@@ -83,7 +87,7 @@ class Site:
         if response.committed():
             response.break_off(SocketClosed(str(error)))
             return
-        response.reset()
+        response.recover()
         response.send_error(error.status, str(error) if self.dev else None)
         response.clear_keepalive()
 
@@ -97,5 +101,5 @@ class Site:
         status = 503 if isinstance(error, RequestDeadline) else 500
         detail = "".join(traceback.format_exception(error)) if self.dev else ""
         message = None if self.dev else "Something went wrong here. The log of the server has the details."
-        response.reset()
+        response.recover()
         response.send_error_page(status, error_page(status, message, request_id=request.id, detail=detail))
