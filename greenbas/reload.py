@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from gevent.threadpool import ThreadPool
 
 from greenbas.application import Application
 from greenbas.dispatcher import spawn
 from greenbas.errors import StartError
-from greenbas.failures import is_foreign
+from greenbas.http import is_own
 from greenbas.io import DiskIo
 from greenbas.server import Server
 
-__all__ = ["Changes", "Reloader", "restart", "wait_for_change"]
+__all__ = ["Changes", "Reloader", "serve_reloading"]
 
 LOOK = 200  # milliseconds between looks at whether the server has stopped
 SETTLE = 50  # milliseconds without another change before one counts: editors write a file in several steps
@@ -87,7 +88,7 @@ def module_files() -> set[Path]:
     for module in list(sys.modules.values()):
         # What has no spec was not imported: a module of an application, which reloads by itself.
         file = getattr(module, "__file__", None) if getattr(module, "__spec__", None) is not None else None
-        if isinstance(file, str) and file.endswith(".py") and not is_foreign(os.path.abspath(file)):
+        if isinstance(file, str) and file.endswith(".py") and is_own(os.path.abspath(file)):
             found.add(Path(os.path.realpath(file)))
     return found
 
@@ -128,6 +129,32 @@ class Changes:
         self._stopped = True
 
 
+def serve_reloading(load: Callable[[], Server], serve: Callable[[Server], None]) -> None:
+    """Load and serve, and begin again with whatever changes; a mistake waits for its correction.
+
+    Args:
+        load: makes the server; may raise StartError.
+        serve: serves until the server has been stopped.
+
+    Raises:
+        StartError: the library watchfiles is not installed.
+    """
+    try:
+        server = load()
+    except StartError as error:
+        print(f"greenbas: {error}\ngreenbas: waiting for a change", file=sys.stderr, flush=True)
+        wait_for_change(Path.cwd())
+        restart()
+    reloader = Reloader(server)
+    reloader.start()
+    try:
+        serve(server)
+    finally:
+        reloader.stop()
+    if reloader.must_restart:
+        restart()
+
+
 def wait_for_change(folder: Path) -> None:
     """Return when a file of Python in a folder has changed."""
     changes = Changes([folder])
@@ -136,7 +163,7 @@ def wait_for_change(folder: Path) -> None:
             changes.stop()
 
 
-def restart() -> None:
+def restart() -> NoReturn:
     """Replace this process by a new one with the same command line; nothing of this one goes on."""
     sys.stdout.flush()
     sys.stderr.flush()

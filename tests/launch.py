@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 20.0
@@ -28,13 +30,11 @@ def launched(app: str, *options: str) -> Iterator[str]:
 
     The process gets SIGTERM at the end, and has to be gone within STOP_SECONDS with exit code 0.
     """
-    port = free_port()
-    command = [sys.executable, "-m", "greenbas", "serve", app, "--port", str(port), *options]
+    command = [sys.executable, "-m", "greenbas", "serve", app, "--port", "0", *options]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         try:
-            wait_for_listener(process, port)
-            yield f"http://127.0.0.1:{port}"
+            yield wait_for_address(process, log)
             process.terminate()
             code = process.wait(STOP_SECONDS)
             assert code == 0, f"exit code {code}"
@@ -45,6 +45,20 @@ def launched(app: str, *options: str) -> Iterator[str]:
         finally:
             process.kill()
             process.wait()
+
+
+def wait_for_address(process: subprocess.Popen[bytes], log: TextIO) -> str:
+    """The address that a server prints once it listens; by a port of the system's choice nobody gets in its way."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        log.seek(0)
+        if found := re.search(r"^greenbas serves (http://\S+)/$", log.read(), re.MULTILINE):
+            return found[1]
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with exit code {process.returncode}")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no address printed after {START_SECONDS:g} s")
+        time.sleep(0.02)
 
 
 def wait_for_listener(process: subprocess.Popen[bytes], port: int) -> None:

@@ -96,6 +96,11 @@ class Workers:
         return len(self._queue)
 
     @property
+    def idle(self) -> int:
+        """Workers that wait for a job."""
+        return len(self._idle)
+
+    @property
     def busy(self) -> list[Worker]:
         """The workers that run a job now, waiting writers included."""
         return [worker for worker in self._all if worker.job is not None]

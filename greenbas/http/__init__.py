@@ -5,6 +5,8 @@ from greenbas.http.body import Body
 from greenbas.http.connection import KILLS, Connection, State
 from greenbas.http.deferred import DeferredResponse
 from greenbas.http.errorpage import error_page
+from greenbas.http.failurepage import failure_json, failure_page, prefers_json
+from greenbas.http.failuretrace import is_own
 from greenbas.http.filter import CompressFilter, Filter, FunctionFilter
 from greenbas.http.headers import ResponseHeaders
 from greenbas.http.part import Part
@@ -36,5 +38,9 @@ __all__ = [
     "TextFormatter",
     "check_names",
     "error_page",
+    "failure_json",
+    "failure_page",
+    "is_own",
     "make_settings",
+    "prefers_json",
 ]

@@ -105,12 +105,13 @@ def compile_page(text: str, filename: str) -> CompiledPage:
     top = Place(1, 0, 0)
     lines = [SourceLine("def page():", top), *(body or [SourceLine("    pass", top)])]
     tree = syntax_tree(lines, page)
-    literals_to_bytes(tree, lines)
-    relocate(tree, lines)
+    nodes = list(ast.walk(tree))
+    literals_to_bytes(nodes, lines)
+    relocate(nodes, lines)
     function = tree.body[0]
     assert isinstance(function, ast.FunctionDef)
     refuse_suspension(function, page)
-    parameters = add_parameters(function)
+    parameters = add_parameters(function, {node.id for node in nodes if isinstance(node, ast.Name)})
     linecache.cache.pop(filename, None)  # what it has of an older version of the page
     return CompiledPage(build(tree, page), parameters)
 
@@ -124,17 +125,18 @@ def syntax_tree(lines: list[SourceLine], page: PageText) -> ast.Module:
         raise page.error(TOO_DEEP, 1) from None
 
 
-def literals_to_bytes(tree: ast.AST, lines: list[SourceLine]) -> None:
+def literals_to_bytes(nodes: list[ast.AST], lines: list[SourceLine]) -> None:
     """Encode literal text now, so that no request has to."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and lines[min(node.lineno, len(lines)) - 1].literal:
-            assert isinstance(node.value, str)
-            node.value = node.value.encode()
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            line = lines[min(node.lineno, len(lines)) - 1]
+            # Python 3.11 may place what is inside an f-string of several lines on a line that it is not on.
+            if line.literal and line.text.endswith(f"{node.value!r})"):
+                node.value = node.value.encode()
 
 
-def add_parameters(function: ast.FunctionDef) -> tuple[str, ...]:
+def add_parameters(function: ast.FunctionDef, names: set[str]) -> tuple[str, ...]:
     """Make parameters of the names that a page mentions, and tell them."""
-    names = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
     used = tuple(name for name in PARAMETERS + EMITTERS if name in names)
     place = {"lineno": 1, "col_offset": -1, "end_lineno": 1, "end_col_offset": -1}
     function.args.args = [ast.arg(arg=name, annotation=None, type_comment=None, **place) for name in used]

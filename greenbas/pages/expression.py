@@ -9,7 +9,7 @@ from greenbas.errors import PageSyntaxError
 from greenbas.pages.pagetext import PageText
 from greenbas.pages.parser import Tag
 from greenbas.pages.statement import Spot, scan
-from greenbas.pages.syntax import renumber
+from greenbas.pages.syntax import offset_in, renumber
 
 __all__ = ["read_expression"]
 
@@ -77,18 +77,20 @@ def check(candidate: Candidate, first: str) -> None:
 
 def explain(candidate: Candidate, first: str, error: SyntaxError) -> PageSyntaxError:
     """The error for what Python does not take as an expression."""
-    shift = 1
+    added = "("
     try:
         ast.parse(candidate.text)
     except SyntaxError as other:
         if first in STATEMENT_WORDS:
             return candidate.fail(NO_EXPRESSION)
-        if "\n" not in candidate.text:  # no parentheses were needed, and what Python says is about them
-            error, shift = other, 0
+        if "\n" not in candidate.text:  # no parentheses were needed, and what Python says may be about them
+            error, added = other, ""
     else:
         return candidate.fail(NO_EXPRESSION)
-    row = (error.lineno or 1) - 1
-    column = error.offset - 1 if error.offset else None
-    if column is not None and row == 0:
-        column = max(column - shift, 0)
+    row = min(error.lineno or 1, candidate.text.count("\n") + 1) - 1
+    offset = offset_in(error, (added + candidate.text).split("\n")[row])
+    if offset is None:
+        column = None
+    else:
+        column = max(offset - 1 - (len(added) if row == 0 else 0), 0)
     return candidate.fail(renumber(error.msg, candidate.line_of), row, column)

@@ -183,7 +183,7 @@ class Generator:
     def _keep(self, opened: list[Block]) -> None:
         """Leave blocks open for what follows the tag; a case belongs to its match, and they have one end."""
         for block in opened:
-            block.empty = block is opened[-1]
+            block.empty = False
         self._blocks += [block for block in opened if block.keyword != "case"]
         if opened:
             self._blocks[-1].empty = True
@@ -200,7 +200,8 @@ class Generator:
             around = opened[depth - 1] if depth else None
             if around is None or not around.takes(statement) or statement.keyword != "case":
                 hint = "; in a tag of its own it continues the block of an earlier tag" if depth == 0 else ""
-                raise self._error(f"{alone(statement)} before it in this tag{hint}", tag, statement)
+                message = f"{without(statement, 'a block')} before it in this tag{hint}"
+                raise self._error(message, tag, statement)
             around.clauses = True
         del opened[depth:]
         opened.append(self._block(tag, statement, base + depth))
@@ -214,7 +215,7 @@ class Generator:
     def _block_for(self, tag: Tag, clause: Statement) -> Block:
         """The open block that a clause continues."""
         if not self._blocks:
-            raise self._error(f"{alone(clause)} open", tag, clause)
+            raise self._error(without(clause, "an open block"), tag, clause)
         block = self._blocks[-1]
         if not block.takes(clause):
             raise self._error(
@@ -285,8 +286,8 @@ class Generator:
         return self.page.error(message, place.line, place.column)
 
 
-def alone(clause: Statement) -> str:
-    """What is wrong with a clause without its block."""
+def without(clause: Statement, block: str) -> str:
+    """What is wrong with a clause that stands alone."""
     *others, last = OWNERS[clause.keyword]
     owners = f"{', '.join(others)} or {last}" if others else last
-    return f"{clause.keyword!r} without a block of {owners}"
+    return f"{clause.keyword!r} without {block} of {owners}"

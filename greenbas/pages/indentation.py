@@ -45,7 +45,7 @@ def arrange(tag: Tag, statements: list[Statement], page: PageText) -> None:
                 statement.depth = depth
             return
     # What got furthest was probably meant; of equals the one that does not ask for a certain column.
-    furthest = max(reversed(misfits[:2]), key=lambda misfit: misfit.statement.row)
+    furthest = max(reversed(misfits), key=lambda misfit: misfit.statement.row)
     place = tag.at(furthest.statement.row, furthest.statement.column)
     raise page.error(str(furthest), place.line, place.column)
 
@@ -60,7 +60,7 @@ def first_indents(tag: Tag, first: Statement, page: PageText, others: int) -> li
         return [indentation(tag, first)]
     place = tag.at(0, first.column)
     column = len(page.line(place.line)[: place.column].expandtabs(TAB))
-    return [column, others, others - 1]
+    return [column, others, others - 1] if first.opens else [column, others]
 
 
 def depths_of(statements: list[Statement], indents: list[int], tag: Tag) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from greenbas.pages.source import SourceLine
 
@@ -12,12 +12,12 @@ __all__ = ["relocate"]
 UNKNOWN = -1  # the column of what has no text in the page; tracebacks then show the line without a mark
 
 
-def relocate(tree: ast.AST, lines: Sequence[SourceLine]) -> None:
+def relocate(nodes: Iterable[ast.AST], lines: Sequence[SourceLine]) -> None:
     """Give each node the place in the page that its source comes from.
 
     Columns are counted in bytes of UTF-8, as Python does. The calls around an expression get the expression's place.
     """
-    Relocation(lines).run(tree)
+    Relocation(lines).run(nodes)
 
 
 class Relocation:
@@ -26,10 +26,10 @@ class Relocation:
     def __init__(self, lines: Sequence[SourceLine]) -> None:
         self.lines = lines
         # Once for each line, and not for each node: there may be many on a long line.
-        self.ends = [line.start + len(line.text[line.start : line.end].encode()) for line in lines]
+        self.ends = [line.start + len(line.text[line.start : line.end].rstrip().encode()) for line in lines]
 
-    def run(self, tree: ast.AST) -> None:
-        for node in ast.walk(tree):
+    def run(self, nodes: Iterable[ast.AST]) -> None:
+        for node in nodes:
             if getattr(node, "end_lineno", None) is not None:
                 self.move(node)
 

@@ -42,12 +42,12 @@ class PageText:
         try:
             text.encode()
         except UnicodeEncodeError as error:
+            self.text = text.encode(errors="replace").decode()  # for the line that the error shows
             line = bisect_right(self._starts, error.start)
-            raise PageSyntaxError(
+            raise self.error(
                 f"the page holds {text[error.start]!r}, half of a surrogate pair, which UTF-8 cannot carry",
-                filename,
                 line,
-                error.start - self._starts[line - 1] + 1,
+                error.start - self._starts[line - 1],
             ) from None
 
     def place(self, index: int) -> Place:

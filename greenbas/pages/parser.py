@@ -80,12 +80,14 @@ def parse(page: PageText) -> list[Literal | Tag]:
 
 def end_of(page: PageText, position: int, start: Place) -> int:
     """The index after the end mark of the tag whose inside begins at `position`."""
-    depth = 1
+    depth, hint = 1, ""
     for mark in MARK.finditer(page.text, position):
-        depth += 1 if mark[0] == "<?" else -1
+        if mark[0] == "<?":
+            depth, hint = depth + 1, "; a '<?' inside a tag needs a '?>' of its own"
+        else:
+            depth -= 1
         if depth == 0:
             return mark.end()
-    hint = "; a '<?' inside a tag needs a '?>' of its own" if depth > 1 else ""
     raise page.error(f"start tag without end tag{hint}", start.line, start.column)
 
 

@@ -9,7 +9,7 @@ from greenbas.errors import PageSyntaxError
 from greenbas.pages.pagetext import PageText
 from greenbas.pages.source import SourceLine
 
-__all__ = ["explain_parse", "explain_placed", "renumber"]
+__all__ = ["explain_parse", "explain_placed", "offset_in", "renumber"]
 
 LINE = re.compile(r"\b((?:on|at) line )(\d+)")
 
@@ -19,6 +19,20 @@ def renumber(message: str, line_of: Callable[[int], int]) -> str:
     return LINE.sub(lambda found: found[1] + str(line_of(int(found[2]))), message)
 
 
+def offset_in(error: SyntaxError, text: str) -> int | None:
+    """The offset of an error in its line.
+
+    Python 3.11 counts that of an error inside an f-string from the parenthesis that it puts around a replacement field.
+    """
+    if not error.offset:
+        return None
+    shown = (error.text or "").rstrip("\n")
+    if not error.msg.startswith("f-string") or shown == text:
+        return error.offset
+    found = text.find(shown[1:-1])
+    return found + error.offset - 1 if len(shown) > 2 and found >= 0 else None
+
+
 def explain_parse(error: SyntaxError, lines: Sequence[SourceLine], page: PageText) -> PageSyntaxError:
     """The page's error for one that tells a place in the generated source."""
 
@@ -26,12 +40,10 @@ def explain_parse(error: SyntaxError, lines: Sequence[SourceLine], page: PageTex
         return lines[min(max(number, 1), len(lines)) - 1].place.line
 
     line = lines[min(max(error.lineno or 1, 1), len(lines)) - 1]
-    column: int | None = line.place.column
-    if line.start < 0 and not line.literal:
-        column = None
-    elif line.start >= 0 and error.offset:
-        within = min(max(error.offset - 1, line.start), line.end)
-        column = line.place.column + within - line.start
+    column = line.place.column if line.literal else None
+    offset = offset_in(error, line.text)
+    if line.start >= 0 and offset is not None:
+        column = line.place.column + min(max(offset - 1, line.start), line.end) - line.start
     return page.error(renumber(error.msg, line_of), line.place.line, column)
 
 

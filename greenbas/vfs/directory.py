@@ -295,18 +295,23 @@ class Children:
     def add(self, child: Directory) -> None:
         """Before the first with a lower priority."""
         place = next((i for i, one in enumerate(self._ordered) if one.priority < child.priority), len(self._ordered))
-        self._index([*self._ordered[:place], child, *self._ordered[place:]])
+        self._index([*self._ordered[:place], child, *self._ordered[place:]], child.name())
 
     def remove(self, child: Directory) -> None:
         """Take it out, if it is there."""
-        self._index([one for one in self._ordered if one is not child])
+        self._index([one for one in self._ordered if one is not child], child.name())
 
-    def _index(self, ordered: list[Directory]) -> None:
-        # New lists each time: a walk that is under way keeps the ones it began with.
-        names = {child.name() for child in ordered if child.name()}
+    def _index(self, ordered: list[Directory], changed: str) -> None:
+        # New lists each time: a walk that is under way keeps the ones it began with. A named child changes one of them,
+        # an unnamed one all.
         self._ordered = ordered
         self.unnamed = [child for child in ordered if not child.name()]
-        self.by_name = {name: [child for child in ordered if child.name() in ("", name)] for name in names}
+        names = {child.name() for child in ordered if child.name()}
+        if changed:
+            names &= {changed}
+            self.by_name.pop(changed, None)
+        for name in names:
+            self.by_name[name] = [child for child in ordered if child.name() in ("", name)]
 
 
 def serve_from(children: Children, request: Request, response: Response, path: str) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import traceback
 
 from greenbas.errors import Abort, NetError, RemoteProtocolError, RequestDeadline, SocketClosed
-from greenbas.http import KILLS, Request, Response, error_page
+from greenbas.http import KILLS, Request, Response, error_page, failure_json, failure_page, prefers_json
 from greenbas.protocol.target import fold_dots
 from greenbas.vfs.directory import Directory
 
@@ -76,6 +75,7 @@ class Site:
             request.running, request.relpath = running, relpath
 
     def _not_found(self, request: Request, response: Response) -> None:
+        request.running = None  # whoever ran last has passed
         if request.method == "OPTIONS" and request.path in ("*", "/"):
             response.set_header("Allow", "OPTIONS, GET, HEAD")
         else:
@@ -99,7 +99,14 @@ class Site:
             response.break_off(SocketClosed("the handler failed after the head had been sent"))
             return
         status = 503 if isinstance(error, RequestDeadline) else 500
-        detail = "".join(traceback.format_exception(error)) if self.dev else ""
-        message = None if self.dev else "Something went wrong here. The log of the server has the details."
         response.recover()
-        response.send_error_page(status, error_page(status, message, request_id=request.id, detail=detail))
+        if not self.dev:
+            message = "Something went wrong here. The log of the server has the details."
+            response.send_error_page(status, error_page(status, message, request_id=request.id))
+            return
+        what = status, request.id, request.method, request.target
+        if prefers_json(request.header("accept"), request.header("x-requested-with")):
+            response.json(failure_json(error, *what), return2caller=True)
+            response.status = status
+        else:
+            response.send_error_page(status, failure_page(error, *what))
