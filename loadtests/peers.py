@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from process import HERE
-from works import Kind
+from works import PAGE, Kind
 
 APPS = HERE / "apps"
 NGINX_FALLBACK = "/usr/sbin/nginx"  # Debian keeps it off the PATH of ordinary users
@@ -88,8 +88,23 @@ def python(*arguments: str) -> list[str]:
 
 
 def greenbas(place: Place) -> list[str]:
-    """`greenbas serve` with the handlers, or with the folder."""
-    app = "benchapp:server" if place.kind == "handler" else f"static={place.scratch / 'static'}"
+    """`greenbas serve` with the handlers, the WSGI application, the page, or the static files."""
+    apps = {
+        "handler": "benchapp:server",
+        "wsgi": "wsgiapp:app",
+        "page": f"page={PAGE.parent}",
+        "file": f"static={place.scratch / 'static'}",
+    }
+    return serve(apps[place.kind], place)
+
+
+def handler(place: Place) -> list[str]:
+    """greenbas once more, with a handler that returns what the page becomes."""
+    return serve("samepage:server", place)
+
+
+def serve(app: str, place: Place) -> list[str]:
+    """greenbas's own command."""
     return python(
         "-m", "greenbas", "serve", app, "--host", "127.0.0.1", "--port", str(place.port), "--log", "none"
     )  # fmt: skip
@@ -140,19 +155,20 @@ def nginx(place: Place) -> list[str]:
 
 
 PEERS = (
-    Peer("greenbas", ("handler", "file"), greenbas, "greenbas.cli", "pip install -e .", "greenbas"),
-    Peer("granian", ("handler",), granian, "granian", distribution="granian"),
+    Peer("greenbas", ("handler", "wsgi", "page", "file"), greenbas, "greenbas.cli", "pip install -e .", "greenbas"),
+    Peer("handler", ("page",), handler, "greenbas.cli", "pip install -e ."),
+    Peer("granian", ("handler", "wsgi"), granian, "granian", distribution="granian"),
     Peer("uvicorn", ("handler",), uvicorn, "uvicorn, httptools, uvloop", distribution="uvicorn"),
     Peer(
         "bjoern",
-        ("handler",),
+        ("handler", "wsgi"),
         bjoern,
         "bjoern",
         "pip install -r loadtests/requirements-optional.txt; needs a C compiler and libev's headers",
         "bjoern",
     ),
-    Peer("gunicorn", ("handler",), gunicorn, "gunicorn, gevent", distribution="gunicorn"),
-    Peer("pywsgi", ("handler",), pywsgi, "gevent", distribution="gevent"),
+    Peer("gunicorn", ("handler", "wsgi"), gunicorn, "gunicorn, gevent", distribution="gunicorn"),
+    Peer("pywsgi", ("handler", "wsgi"), pywsgi, "gevent", distribution="gevent"),
     Peer("nginx", ("file",), nginx),
 )
 BY_NAME = {peer.name: peer for peer in PEERS}

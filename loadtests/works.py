@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["handler", "file"]
+Kind = Literal["handler", "wsgi", "page", "file"]
 
 HELLO = b"Hello, world!"
 GREETING = {"hello": "ann", "n": 3, "items": [3 * i for i in range(10)]}
+PAGE = Path(__file__).resolve().parent / "apps" / "page" / "hello.psp"
 FILE_SIZES = {"file1k": 1024, "file1m": 1024 * 1024}
 
 
@@ -46,6 +47,11 @@ def file_bytes(name: str) -> bytes:
     return random.Random(name).randbytes(FILE_SIZES[name])
 
 
+def page_bytes() -> bytes:
+    """What the server page becomes for the name that the work asks it with."""
+    return PAGE.read_bytes().replace(b'<?psp= request.data("name") ?>', b"ann")
+
+
 def write_files(folder: Path) -> None:
     """Make the folder that file servers serve, readable also by a worker that has dropped its rights."""
     folder.mkdir(mode=0o755)
@@ -66,6 +72,8 @@ def is_same_json(left: bytes, right: bytes) -> bool:
 WORKS = (
     Work("hello", "handler", "/hello/", "small response from a handler", HELLO),
     Work("json", "handler", "/json/?name=ann&n=3", "query in, JSON out", json.dumps(GREETING).encode()),
+    Work("wsgi", "wsgi", "/hello/", "small response from a WSGI application", HELLO),
+    Work("page", "page", "/page/hello.psp?name=ann", "small server page with one value", page_bytes()),
     Work("file1k", "file", "/static/file1k.bin", "static file of 1 KiB", file_bytes("file1k")),
     Work("file1m", "file", "/static/file1m.bin", "static file of 1 MiB", file_bytes("file1m")),
 )
@@ -74,6 +82,8 @@ GOALS = (
     Goal("hello", "granian", 1.1),
     Goal("hello", "uvicorn", 2.0),
     Goal("hello", "bjoern", 0.75),
+    Goal("wsgi", "granian", 0.9),
+    Goal("page", "handler", 0.6),
     Goal("file1k", "nginx", 0.5),
     Goal("file1m", "nginx", 0.9),
 )

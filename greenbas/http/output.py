@@ -400,6 +400,8 @@ class Output(ResponseHead):
                 head.append(b"Transfer-Encoding: chunked\r\n")
             else:
                 self._close = True
+        if message.expects_continue:
+            self._request.stream.asked_to_continue = True  # an interim response cannot follow this one
         if self._close or not connection.may_keep_alive(message):
             self._close = True
             head.append(b"Connection: close\r\n\r\n")

@@ -42,7 +42,18 @@ class Stream:
         hub: the hub of the thread that uses it.
     """
 
-    __slots__ = ("_hub", "_pushed", "_reader", "_turn", "_watcher", "_write_watcher", "_writer", "receive", "sock")
+    __slots__ = (
+        "_hub",
+        "_peer",
+        "_pushed",
+        "_reader",
+        "_turn",
+        "_watcher",
+        "_write_watcher",
+        "_writer",
+        "receive",
+        "sock",
+    )
 
     def __init__(self, sock: _socket.socket, hub: Hub) -> None:
         sock.setblocking(False)
@@ -56,6 +67,7 @@ class Stream:
         self._reader: greenlet | None = None
         self._writer: greenlet | None = None
         self._pushed = b""
+        self._peer: tuple[str, int, bool] | None = None
 
     def __repr__(self) -> str:
         if self.closed:
@@ -258,7 +270,12 @@ class Stream:
 
     def peername(self) -> tuple[str, int, bool]:
         """The peer's address, port, and whether it is IPv6 (BAS ``sock:peername``); ("", 0, False) when unknown."""
-        return _address(self.sock.getpeername)
+        peer = self._peer
+        if peer is None:
+            peer = _address(self.sock.getpeername)
+            if peer[0]:
+                self._peer = peer  # it never changes, and the access log and WSGI mounts ask with every request
+        return peer
 
     def sockname(self) -> tuple[str, int, bool]:
         """Our address, port, and whether it is IPv6 (BAS ``sock:sockname``)."""

@@ -3,5 +3,6 @@
 from greenbas.vfs.directory import Directory, DirFunction
 from greenbas.vfs.reader import DomainReader, ResourceReader
 from greenbas.vfs.site import Site
+from greenbas.vfs.wsgi import WsgiDirectory, is_wsgi
 
-__all__ = ["DirFunction", "Directory", "DomainReader", "ResourceReader", "Site"]
+__all__ = ["DirFunction", "Directory", "DomainReader", "ResourceReader", "Site", "WsgiDirectory", "is_wsgi"]

@@ -370,3 +370,18 @@ def test_a_body_in_two_parts_with_continue(server: Server) -> None:
         client.send("hello")
         assert client.answer("POST").body == b"hello"
         assert client.ask(head("GET /leave HTTP/1.1")).body == b"left"
+
+
+def test_no_interim_response_in_the_middle_of_a_response() -> None:
+    """A handler that flushed before it read the body once got "100 Continue" between its chunks."""
+
+    def flush_and_read(request: Request, response: Response) -> None:
+        response.write("first ")
+        response.flush()
+        response.write(request.body())
+
+    with serving(flush_and_read) as server, Client(server) as client:
+        client.send(head("POST / HTTP/1.1", "Content-Length: 4", "Expect: 100-continue"))
+        client.read_until(b"first \r\n")
+        client.send(b"body")
+        assert client.rest() == b"4\r\nbody\r\n0\r\n\r\n"

@@ -11,7 +11,9 @@ import idle
 import load
 import pytest
 from holder import is_complete
-from peers import BY_NAME, PEERS, Peer
+from peers import BY_NAME, PEERS, Peer, Place
+from probe import complaint
+from process import free_port, running
 from works import FILE_SIZES, GOALS, WORKS, file_bytes, write_files
 
 BY_WORK = {work.name: work for work in WORKS}
@@ -39,6 +41,20 @@ def test_json_is_compared_by_value() -> None:
 def test_hello_is_compared_by_bytes() -> None:
     assert BY_WORK["hello"].accepts(b"Hello, world!")
     assert not BY_WORK["hello"].accepts(b"Hello, world!\n")
+
+
+def test_the_page_becomes_what_is_expected() -> None:
+    body = BY_WORK["page"].expected
+    assert b"<h1>Hello, ann!</h1>" in body and b"<?" not in body
+    assert 150 <= len(body) <= 250
+
+
+@pytest.mark.parametrize(("name", "peer"), [("wsgi", "greenbas"), ("page", "greenbas"), ("page", "handler")])
+def test_greenbas_answers(name: str, peer: str, tmp_path: Path) -> None:
+    work = BY_WORK[name]
+    place = Place(free_port(), tmp_path, work.kind)
+    with running(peer, BY_NAME[peer].command(place), port=place.port, scratch=tmp_path, core=None):
+        assert complaint(place.port, work) is None
 
 
 def test_files(tmp_path: Path) -> None:
