@@ -145,7 +145,7 @@ class Request:
 
     def is_secure(self) -> bool:
         """Whether the client's connection is encrypted, here or at a trusted proxy (BAS ``request:issecure``)."""
-        return self._forwarded("x-forwarded-proto") == "https"
+        return bool(self._live().service.trusted) and self._forwarded("x-forwarded-proto") == "https"
 
     def host(self) -> str:
         """The host and port that the client asked for, lower case; the local address when it named none."""

@@ -61,6 +61,8 @@ class Environs:
         environ["REQUEST_METHOD"] = message.method
         environ["SCRIPT_NAME"] = script_name if script_name.isascii() else wsgi_text(script_name)
         environ["PATH_INFO"] = path_info if path_info.isascii() else wsgi_text(path_info)
+        if not message.http11:
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         if message.query:
             environ["QUERY_STRING"] = message.query.decode("latin-1")
         address, port, _ = request.peername()
@@ -77,7 +79,7 @@ class Environs:
 
     def _template(self, request: Request) -> dict[str, Any]:
         message = request.message
-        made = _template_of(message.fields, message.http11)
+        made = _template_of(message.fields)
         if message.chunks is None:  # a section about a body comes once
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
@@ -90,10 +92,8 @@ def wsgi_text(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-def _template_of(section: HeaderSection, http11: bool) -> dict[str, Any]:
+def _template_of(section: HeaderSection) -> dict[str, Any]:
     environ = _BASE.copy()
-    if not http11:
-        environ["SERVER_PROTOCOL"] = "HTTP/1.0"
     for name, value in section.pairs:
         field, text = name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")
         if "_" in field:
