@@ -70,8 +70,8 @@ def load(specs: Iterable[str | Spec]) -> Server:
         for spec, thing in found:
             if thing is not server:
                 installed.append(_install(server, spec, thing))
-            elif spec.prefix:
-                raise StartError(f"{spec}: a Server cannot have a prefix")
+            elif spec.prefix or spec.priority:
+                raise StartError(f"{spec}: a Server cannot have a prefix or a priority")
     except BaseException:
         for directory in installed:
             directory.close()

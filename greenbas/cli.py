@@ -7,31 +7,31 @@ from greenbas.dispatcher import patch
 patch()  # the launcher's first deed: what is imported below and by applications finds cooperative modules
 
 import argparse  # noqa: E402
-import ast  # noqa: E402
 import errno  # noqa: E402
 import os  # noqa: E402
 import runpy  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
-from dataclasses import fields  # noqa: E402
 from importlib.metadata import PackageNotFoundError, version  # noqa: E402
 from types import TracebackType  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, NoReturn  # noqa: E402
 
-from greenbas.app import load  # noqa: E402
-from greenbas.errors import BindFailed, GreenbasError, IoError, SettingError, StartError  # noqa: E402
-from greenbas.http import HttpSettings, check_names  # noqa: E402
+from greenbas import check, plugin  # noqa: E402
+from greenbas.config import FILE, ServerTable, find  # noqa: E402
+from greenbas.errors import BindFailed, GreenbasError, SettingError, StartError  # noqa: E402
+from greenbas.launch import Launch, prepare  # noqa: E402
 from greenbas.limits import raise_descriptor_limit  # noqa: E402
 from greenbas.logs import LOG_STYLES  # noqa: E402
-from greenbas.server import DEFAULT_PORT, Server  # noqa: E402
-from greenbas.vfs import Directory, DomainReader, ResourceReader  # noqa: E402
+from greenbas.newapp import new_app  # noqa: E402
+from greenbas.server import Server  # noqa: E402
 
 __all__ = ["main"]
 
 APP_HELP = (
-    "a folder, or module:name (a Server, a Directory or a handler); PREFIX=APP puts it below a path; "
-    "the current folder unless given"
+    "a folder, or module:name (a Server, a Directory, a handler or a WSGI application); PREFIX=APP puts it below a "
+    f"path; those of {FILE} unless given, without such a file the current folder"
 )
+DEFAULT = ServerTable()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -40,8 +40,12 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: instead of those of the process.
     """
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = argparse.Namespace()
     try:
+        if given and not given[0].startswith("-") and given[0] not in plugin.COMMANDS:
+            _run_plugin(given[0], given[1:])
+        options = _parser(with_plugins=given[:1] in (["-h"], ["--help"])).parse_args(given)
         sys.exit(options.command(options))
     except GreenbasError as error:
         if getattr(options, "dev", False):
@@ -49,47 +53,113 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"greenbas: {error}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _run_plugin(name: str, arguments: list[str]) -> NoReturn:
+    """Run a command that a plugin adds, with the plugin's settings of ./greenbas.toml."""
+    owner = plugin.names("commands").get(name)
+    if owner is None:
+        if any(found.error is not None for found in plugin.plugins()):
+            plugin.command(name)  # raises, and says what is wrong with those that may have it
+        _parser(with_plugins=True).parse_args([name])  # ends with the usage
+    assert owner is not None
+    command = plugin.command(name)
+    config = find(None)
+    if config is not None:
+        config.configure_plugins([owner.name])
+    sys.exit(command(arguments))
+
+
+def _parser(*, with_plugins: bool = False) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="greenbas", description="Plain blocking Python, thousands of connections.")
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    serve = commands.add_parser("serve", help="serve applications")
-    serve.set_defaults(command=_serve)
-    serve.add_argument("apps", nargs="*", metavar="APP", help=APP_HELP)
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on; '' for all (default %(default)s)")
-    serve.add_argument("--port", type=int, default=DEFAULT_PORT, help="port to listen on (default %(default)s)")
-    serve.add_argument("--port-range", type=int, metavar="LAST", help="when the port is taken, try those up to LAST")
-    serve.add_argument("--log", choices=LOG_STYLES, default="text", help="of requests and events (default %(default)s)")
-    _add_settings(serve)
-
-    check = commands.add_parser("check", help="show what would be served, and with which settings")
-    check.set_defaults(command=_check)
-    check.add_argument("apps", nargs="*", metavar="APP", help=APP_HELP)
-    _add_settings(check)
-
-    run = commands.add_parser("run", help="run a script with cooperative blocking calls")
-    run.set_defaults(command=_run)
-    # One argument with all the rest in it: two would lose a "--" between them, which may be meant for the script.
-    run.add_argument("script", nargs=argparse.PARSER, metavar="SCRIPT", help="the script, and behind it its arguments")
-
-    commands.add_parser("version", help="show the version").set_defaults(command=_show_version)
+    for add in (_add_serve, _add_check, _add_new, _add_run, _add_version, _add_plugins):
+        add(commands)
+    if with_plugins:
+        for name, owner in plugin.names("commands").items():
+            commands.add_parser(name, help=f"{owner.summary or 'a command'} (plugin {owner.name})", add_help=False)
     return parser
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
+# Each adds its parser, whose default `command` is the function that is called with the options.
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="serve applications")
+    serve.set_defaults(command=_serve)
+    _add_apps(serve)
+    serve.add_argument("--host", help=f"address to listen on; '' for all (default {DEFAULT.host})")
+    serve.add_argument("--port", type=int, help=f"port to listen on (default {DEFAULT.port})")
+    serve.add_argument("--port-range", type=int, metavar="LAST", help="when the port is taken, try those up to LAST")
+    serve.add_argument("--reload", action="store_true", help="begin anew whatever has changed, while you develop")
+    serve.add_argument("--log", choices=LOG_STYLES, help=f"of requests and events (default {DEFAULT.log})")
+
+
+def _add_check(commands: Any) -> None:
+    parser = commands.add_parser("check", help="show what would be served, and with which settings")
+    parser.set_defaults(command=_check)
+    _add_apps(parser)
+
+
+def _add_apps(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("apps", nargs="*", metavar="APP", help=APP_HELP)
+    parser.add_argument("--config", metavar="FILE", help=f"the configuration (default {FILE}, when there is one here)")
     parser.add_argument("--dev", action="store_true", help="development mode: error pages show the traceback")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; 'greenbas check' lists them"
     )
 
 
+def _add_new(commands: Any) -> None:
+    parser = commands.add_parser("new", help="make something to begin from")
+    kinds = parser.add_subparsers(required=True, metavar="KIND")
+    app = kinds.add_parser("app", help="a folder with a small application")
+    app.set_defaults(command=_new_app)
+    app.add_argument("folder", metavar="NAME", help="the folder; its last part is the name of the application")
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser("run", help="run a script with cooperative blocking calls")
+    run.set_defaults(command=_run)
+    # One argument with all the rest in it: two would lose a "--" between them, which may be meant for the script.
+    run.add_argument("script", nargs=argparse.PARSER, metavar="SCRIPT", help="the script, and behind it its arguments")
+
+
+def _add_version(commands: Any) -> None:
+    commands.add_parser("version", help="show the version").set_defaults(command=_show_version)
+
+
+def _add_plugins(commands: Any) -> None:
+    parser = commands.add_parser("plugins", help="list the plugins that are installed, and what is wrong with them")
+    parser.set_defaults(command=lambda options: check.show_plugins())
+
+
 def _serve(options: argparse.Namespace) -> int:
-    server = _loaded(options)
     raise_descriptor_limit()
-    _listen(server, options.host, options.port, options.port_range or options.port)
-    server.serve_forever(options.log)
+    if options.reload:
+        from greenbas.reload import serve_reloading  # with a library that nobody else needs
+
+        serve_reloading(lambda: prepare(options), _serve_launch)
+    else:
+        _serve_launch(prepare(options))
     return 0
+
+
+def _serve_launch(launch: Launch) -> None:
+    where = launch.listen
+    try:
+        _listen(launch.server, where.host, where.port, where.port if where.port_range is None else where.port_range)
+        launch.server.serve_forever(where.log)
+    except GreenbasError:
+        launch.server.stop(drain_timeout=0)  # its applications run already
+        raise
+
+
+def _check(options: argparse.Namespace) -> int:
+    launch = prepare(options)
+    try:
+        return check.show(launch)
+    finally:
+        launch.server.stop()  # its applications run already
 
 
 def _listen(server: Server, host: str, port: int, last: int) -> None:
@@ -105,57 +175,10 @@ def _listen(server: Server, host: str, port: int, last: int) -> None:
                 raise
 
 
-def _check(options: argparse.Namespace) -> int:
-    server = _loaded(options)
-    print("directories, in the order in which they are asked")
-    problems = _print_tree(server.root, "  ")
-    print("settings")
-    for field in fields(HttpSettings):
-        value = getattr(server.settings, field.name)
-        print(f"  {field.name} = {value!r}" + (f"  (default {field.default!r})" if value != field.default else ""))
-    for problem in problems:
-        print(f"greenbas: {problem}", file=sys.stderr)
-    return 1 if problems else 0
-
-
-def _print_tree(directory: Directory, indent: str, role: str = "") -> list[str]:
-    """Print a directory and those below it; returns what is wrong with them."""
-    problems: list[str] = []
-    print(f"{indent}{directory.base_uri()}  {role}{_describe(directory)}")
-    if isinstance(directory, ResourceReader):
-        problems += _problems(directory)
-        for child in directory.prologue:
-            problems += _print_tree(child, indent + "  ", "prologue ")
-    for child in directory.children:
-        problems += _print_tree(child, indent + "  ")
-    return problems
-
-
-def _describe(directory: Directory) -> str:
-    words = [type(directory).__name__]
-    if isinstance(directory, DomainReader):
-        words.append(f"for {directory.domain}")
-    if directory.priority:
-        words.append(f"priority {directory.priority}")
-    function = directory.function
-    if directory.secure:
-        words.append("redirects to TLS")
-    elif function is not None:
-        name = getattr(function, "__qualname__", None) or repr(function)
-        words.append(f"function {getattr(function, '__module__', '?')}.{name}")
-    if isinstance(directory, ResourceReader):
-        words.append(f"files of {directory.io()!r}")
-    return " ".join(words)
-
-
-def _problems(reader: ResourceReader) -> list[str]:
-    try:
-        reader.io().names()
-        if isinstance(reader, DomainReader) and reader.page404 is not None:
-            reader.io().open(reader.page404).close()
-    except IoError as error:
-        return [f"{reader!r}: {error}"]
-    return []
+def _new_app(options: argparse.Namespace) -> int:
+    folder = new_app(options.folder)
+    print(f"made {folder}; to see it: greenbas serve {folder} --reload --dev")
+    return 0
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -193,36 +216,3 @@ def _version() -> str:
         return f"greenbas {version('greenbas')}"
     except PackageNotFoundError:
         return "greenbas (not installed)"
-
-
-def _loaded(options: argparse.Namespace) -> Server:
-    changes = dict(_setting(item) for item in options.set)
-    if options.dev:
-        changes["dev"] = True
-    server = load(options.apps or ["."])
-    if changes:
-        server.configure(**changes)
-    return server
-
-
-_DEFAULTS = {field.name: field.default for field in fields(HttpSettings)}
-_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None}
-
-
-def _setting(item: str) -> tuple[str, Any]:
-    name, equals, text = item.partition("=")
-    if not equals:
-        raise SettingError(f"--set {item}: use NAME=VALUE")
-    check_names({name: text}, HttpSettings)
-    default = _DEFAULTS[name]
-    if isinstance(default, str):
-        return name, text
-    if text.lower() in _WORDS:
-        return name, _WORDS[text.lower()]
-    try:
-        value: Any = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
-    if isinstance(default, tuple) and isinstance(value, str):
-        value = tuple(value.replace(",", " ").split())  # a list may be written without quotes
-    return name, value

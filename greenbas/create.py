@@ -1,11 +1,26 @@
-"""Constructors under BAS's names (``ba.create``)."""
+"""Constructors under BAS's names (``ba.create``), and those that plugins add."""
 
 from __future__ import annotations
 
-from greenbas.io import Io
-from greenbas.vfs import Directory, DomainReader, ResourceReader
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["dir", "domainresrdr", "resrdr"]
+from greenbas import plugin as _plugin
+from greenbas.io import Io
+from greenbas.vfs import Directory, DomainReader, ResourceReader, WsgiDirectory
+
+__all__ = ["dir", "domainresrdr", "resrdr", "wsgi"]
+
+
+def __getattr__(name: str) -> Any:
+    # A kind that a plugin adds, such as create.statuspage; looked for only when there is nothing of the name here.
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _plugin.kind(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_plugin.names("kinds")})
 
 
 def dir(name: str | None = None, *, priority: int = 0) -> Directory:
@@ -39,3 +54,14 @@ def domainresrdr(domain: str, io: Io, *, priority: int = 0, page404: str | None 
         page404: the page for what is not found; without one the search goes on.
     """
     return DomainReader(domain, io, priority=priority, page404=page404)
+
+
+def wsgi(app: Callable[..., Any], *, name: str | None = None, priority: int = 0) -> WsgiDirectory:
+    """A WSGI application (PEP 3333), such as one of Flask or Django.
+
+    Args:
+        app: the application, called with (environ, start_response).
+        name: the path segment it answers to; None makes it part of its parent: it answers for every path there.
+        priority: -128 to 127; siblings are asked in descending order.
+    """
+    return WsgiDirectory(app, name, priority=priority)

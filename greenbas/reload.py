@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,9 +13,10 @@ from gevent.threadpool import ThreadPool
 
 from greenbas.application import Application
 from greenbas.dispatcher import spawn
-from greenbas.errors import StartError
+from greenbas.errors import SettingError, StartError
 from greenbas.http import is_own
 from greenbas.io import DiskIo
+from greenbas.launch import Launch
 from greenbas.server import Server
 
 __all__ = ["Changes", "Reloader", "serve_reloading"]
@@ -35,38 +36,48 @@ class Reloader:
 
     Args:
         server: the server.
+        others: more files whose change restarts the process.
 
     Raises:
         StartError: the library watchfiles is not installed.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, others: Iterable[Path] = ()) -> None:
         self._server = server
         apps = [app for app in server.root.walk() if isinstance(app, Application) and isinstance(app.io(), DiskIo)]
         self._apps = {app_folder(app): app for app in apps}
-        self._modules = module_files()
+        self._modules = module_files() | {Path(os.path.realpath(file)) for file in others}
         folders = {*self._apps, *(file.parent for file in self._modules)}
         self._changes = Changes(folders)
         self.must_restart = False  # the server has been stopped in order to begin again
 
-    def start(self) -> None:
-        """Begin to watch, in a greenlet and a native thread of its own."""
-        spawn(self._watch, name="reload")
+    def start(self, early: Collection[Path] = ()) -> None:
+        """Begin to watch, in a greenlet and a native thread of its own.
+
+        Args:
+            early: files that have changed already.
+        """
+        spawn(self._watch, set(early), name="reload")
 
     def stop(self) -> None:
         """Watch no longer."""
         self._changes.stop()
 
-    def _watch(self) -> None:
+    def _watch(self, early: set[Path]) -> None:
+        self._act_on(early)
         for files in self._changes:
-            if changed := sorted(self._modules & files):
-                _log.info("%s changed: starting again", changed[0])
-                self.must_restart = True
-                self.stop()
-                spawn(self._server.stop, name="stop")
-            for folder, app in self._apps.items():
-                if changed := sorted(file for file in files if _concerns(folder, file)):
-                    self._reload(app, changed[0])
+            self._act_on(files)
+
+    def _act_on(self, files: set[Path]) -> None:
+        if changed := sorted(self._modules & files):
+            _log.info("%s changed: starting again", changed[0])
+            self.must_restart = True
+            self.stop()
+            spawn(self._server.stop, name="stop")
+            return
+        for folder, app in self._apps.items():
+            if changed := sorted(file for file in files if _concerns(folder, file)):
+                self._reload(app, changed[0])
 
     def _reload(self, app: Application, changed: Path) -> None:
         try:
@@ -94,7 +105,7 @@ def module_files() -> set[Path]:
 
 
 class Changes:
-    """Sets of files that changed in some folders, one after the other; waiting for the next blocks the greenlet alone.
+    """Sets of files that change in some folders, one after the other; waiting for the next blocks the greenlet alone.
 
     Args:
         folders: watched from here on, with all below them.
@@ -106,7 +117,7 @@ class Changes:
     def __init__(self, folders: Iterable[Path]) -> None:
         try:
             from watchfiles import DefaultFilter
-            from watchfiles._rust_notify import RustNotify  # its own page in the library's documentation
+            from watchfiles._rust_notify import RustNotify  # it has a page of its own in the library's documentation
         except ModuleNotFoundError as error:
             raise StartError("--reload needs watchfiles: pip install 'greenbas[reload]'") from error
         self._counts = DefaultFilter()  # no caches, no version control, no backups of editors
@@ -116,51 +127,55 @@ class Changes:
 
     def __iter__(self) -> Iterator[set[Path]]:
         while not self._stopped:
-            found = self._pool.apply(self._notify.watch, (DEBOUNCE, SETTLE, LOOK, None))
-            if isinstance(found, set):
-                files = {Path(os.path.realpath(name)) for change, name in found if self._counts(change, name)}
-                if files:
-                    yield files
+            if files := self.take(LOOK):
+                yield files
+        self.close()
+
+    def take(self, milliseconds: int) -> set[Path]:
+        """What has changed since the last call, or does within this time."""
+        found = self._pool.apply(self._notify.watch, (DEBOUNCE, SETTLE, milliseconds, None))
+        if not isinstance(found, set):
+            return set()
+        return {Path(os.path.realpath(name)) for change, name in found if self._counts(change, name)}
+
+    def stop(self) -> None:
+        """Let an iteration end."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Watch no longer; not while another greenlet waits."""
         self._notify.close()
         self._pool.kill()
 
-    def stop(self) -> None:
-        """Let the iteration end."""
-        self._stopped = True
 
-
-def serve_reloading(load: Callable[[], Server], serve: Callable[[Server], None]) -> None:
+def serve_reloading(prepare: Callable[[], Launch], serve: Callable[[Launch], None]) -> None:
     """Load and serve, and begin again with whatever changes; a mistake waits for its correction.
 
     Args:
-        load: makes the server; may raise StartError.
+        prepare: makes the server and what belongs to it.
         serve: serves until the server has been stopped.
 
     Raises:
         StartError: the library watchfiles is not installed.
     """
+    early = Changes([Path.cwd()])  # before anything is read: what changes meanwhile counts
     try:
-        server = load()
-    except StartError as error:
+        launch = prepare()
+    except (SettingError, StartError) as error:
         print(f"greenbas: {error}\ngreenbas: waiting for a change", file=sys.stderr, flush=True)
-        wait_for_change(Path.cwd())
-        restart()
-    reloader = Reloader(server)
-    reloader.start()
+        for files in early:
+            if any(file.suffix in (".py", ".toml") for file in files):
+                restart()
+        raise  # nobody stops that loop
+    reloader = Reloader(launch.server, [] if launch.config is None else [launch.config.file])
+    reloader.start(early.take(1))
+    early.close()
     try:
-        serve(server)
+        serve(launch)
     finally:
         reloader.stop()
     if reloader.must_restart:
         restart()
-
-
-def wait_for_change(folder: Path) -> None:
-    """Return when a file of Python in a folder has changed."""
-    changes = Changes([folder])
-    for files in changes:
-        if any(file.suffix == ".py" for file in files):
-            changes.stop()
 
 
 def restart() -> NoReturn:

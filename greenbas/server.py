@@ -14,6 +14,7 @@ import gevent
 from gevent import get_hub
 from gevent.event import Event
 
+from greenbas import plugin
 from greenbas.dispatcher import HubWatchdog, patch, spawn
 from greenbas.errors import GreenbasError, IncorrectUse
 from greenbas.http import AccessLog, HttpService, HttpSettings, State, check_names, make_settings
@@ -166,7 +167,10 @@ class Server:
     def start(self) -> None:
         """Begin to serve; returns at once. Does nothing when it has started.
 
+        The plugins in use are started before the listeners accept.
+
         Raises:
+            PluginError: a plugin cannot start; the server is stopped then.
             IncorrectUse: the server has been stopped: its directories can be inserted in another one.
         """
         self._must_not_be_stopped()
@@ -178,6 +182,11 @@ class Server:
         self._service.start()
         self._watchdog = HubWatchdog(hub, limit=self._settings.hub_blocked_after)
         self._watchdog.start()
+        try:
+            plugin.server_starts(self)
+        except BaseException:
+            self.stop(drain_timeout=0)
+            raise
         for listener in self._listeners:
             listener.start()
 
@@ -209,6 +218,7 @@ class Server:
             return []
         seconds = self._settings.drain_timeout if drain_timeout is None else drain_timeout
         killed = service.drain(seconds, gevent.sleep)
+        plugin.server_stops(self)
         self._close_directories()
         if self._watchdog is not None:
             self._watchdog.stop()
@@ -234,9 +244,9 @@ class Server:
                 raise IncorrectUse(f"log {log!r}: use {', '.join(LOG_STYLES)}")
             raise_descriptor_limit()
             self.listen(port, host=host)
+            self.serve_forever(log)
         except GreenbasError as error:
             sys.exit(f"greenbas: {error}")
-        self.serve_forever(log)
 
     def serve_forever(self, log: str = "text") -> None:
         """Serve on the open listeners until SIGTERM or SIGINT, then drain; a second signal does not wait.

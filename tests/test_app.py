@@ -187,7 +187,7 @@ BROKEN = {
         (["hello:coroutine"], "hello:coroutine: .* is async: write a plain function, it may block"),
         (["hello:server", "hello:other"], "2 of the applications are Servers: serve one, .*"),
         (["hello:server", "hello:server"], "2 of the applications are Servers: serve one, .*"),
-        (["p=hello:server"], "p=hello:server: a Server cannot have a prefix"),
+        (["p=hello:server"], "p=hello:server: a Server cannot have a prefix or a priority"),
         (["../x=www"], "../x=www: directory name '..': .*"),
         (["hello:folder", "hello:folder"], "hello:folder: <Directory 'named' .*> is inserted at /named/: .*"),
         (["syntax:x"], "syntax: {here}/syntax.py line 2: invalid syntax"),

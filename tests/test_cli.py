@@ -165,7 +165,7 @@ def test_errors_are_one_line(here: Path, capsys: pytest.CaptureFixture[str], arg
     ("arguments", "words"),
     [
         ([], "COMMAND"),
-        (["bogus"], "choose from 'serve', 'check', 'run', 'version'"),
+        (["bogus"], "choose from 'serve', 'check', 'new', 'run', 'version'"),
         (["serve", "--port", "x"], "invalid int value: 'x'"),
         (["serve", "--log", "xml"], "choose from 'text', 'json', 'none'"),
         (["serve", "--bogus"], "unrecognized arguments: --bogus"),
@@ -400,7 +400,7 @@ def test_check(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "      /files/first/  prologue Directory function app.Handlers.method\n"
         "      /files/in ner/  Directory\n"
         "    /safe/  Directory redirects to TLS\n"
-        "    /  ResourceReader files of <DiskIo>\n"
+        "    /  Application files of <DiskIo>\n"
         "    /api/  Directory\n"
         "      /api/v1/  Directory function app.hello\n"
         "    /  DomainReader for example.com priority -1 files of <MemoryIo>\n"
@@ -562,3 +562,19 @@ def test_a_client_that_hangs_up_in_the_middle_says_nothing(tmp_path: Path) -> No
         assert ask(server.port, "GET /hello HTTP/1.1\nHost: x\n\n").status == 200
         assert server.stop(signal.SIGINT) == 0
         wait_until(lambda: server.err == "")
+
+
+# -- new ----------------------------------------------------------------------------------------------------------
+
+
+def test_new_app(tmp_path: Path) -> None:
+    made = finished(tmp_path, [*GREENBAS, "new", "app", "shop"])
+    assert (made.returncode, made.stdout) == (0, "made shop; to see it: greenbas serve shop --reload --dev\n")
+    command = [*GREENBAS, "serve", "shop", "--reload", "--dev", "--port", "0"]
+    with running(tmp_path, command) as server:
+        assert b"asked for 1 times" in get(server.port, "/").body
+        assert server.stop() == 0
+        assert "shop ends after 1 visits" in server.out
+    again = finished(tmp_path, [*GREENBAS, "new", "app", "shop"])
+    assert again.returncode == 1
+    assert again.stderr == "greenbas: shop is there already: choose another name\n"

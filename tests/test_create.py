@@ -9,7 +9,7 @@ import pytest
 
 from greenbas import create
 from greenbas.io import MemoryIo
-from greenbas.vfs import Directory, DomainReader, ResourceReader
+from greenbas.vfs import Directory, DomainReader, ResourceReader, WsgiDirectory
 
 IO = MemoryIo()
 
@@ -35,12 +35,30 @@ def test_create(made: Directory, kind: type[Directory], name: str, priority: int
         assert (made.domain, made.page404) == ("example.com", "x.html" if priority else None)
 
 
-@pytest.mark.parametrize("name", create.__all__)
+@pytest.mark.parametrize("name", sorted(set(create.__all__) - {"wsgi"}))
 def test_each_takes_what_its_class_takes(name: str) -> None:
     function: Any = getattr(create, name)
     kind = {"dir": Directory, "resrdr": ResourceReader, "domainresrdr": DomainReader}[name]
     assert inspect.signature(function).parameters == inspect.signature(kind).parameters
     assert inspect.getdoc(function)
+
+
+def test_wsgi() -> None:
+    def app(environ: object, start_response: object) -> list[bytes]:
+        return []
+
+    made = create.wsgi(app, name="a", priority=3)
+    assert type(made) is WsgiDirectory
+    assert (made.app, made.name(), made.priority) == (app, "a", 3)
+    assert create.wsgi(app).name() == ""
+    with pytest.raises(TypeError, match="WSGI application"):
+        create.wsgi("module:name")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["__wrapped__", "_private"])
+def test_no_plugin_is_looked_for_behind_private_names(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"module 'greenbas.create' has no attribute '{name}'"):
+        getattr(create, name)
 
 
 def test_bad_arguments_are_refused_as_by_the_class() -> None:

@@ -145,10 +145,10 @@ def test_make_targets_exist() -> None:
     assert named - targets == set()
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "run", "version"])
+@pytest.mark.parametrize("command", ["serve", "check", "new", "new app", "run", "version", "plugins"])
 def test_options_of_commands_exist(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "greenbas", command, "--help"],
+        [sys.executable, "-m", "greenbas", *command.split(), "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=True,
     )  # fmt: skip
     known = set(re.findall(r"--[a-z-]+", done.stdout))

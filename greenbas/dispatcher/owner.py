@@ -32,8 +32,8 @@ class Owner:
     """Knows what was opened while it was the current owner, and closes all of it.
 
     Timers, greenlets (threads of patched code are greenlets), directories and listeners register by themselves;
-    anything else that has to be closed is given to `own`. The current owner is a context variable, so what a greenlet or timer
-    of an owner opens belongs to that owner too.
+    anything else that has to be closed is given to `own`. The current owner is a context variable, so what a greenlet
+    or timer of an owner opens belongs to that owner too.
 
     Args:
         name: for messages.

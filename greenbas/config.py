@@ -1,0 +1,248 @@
+"""greenbas.toml: what a server is made of besides code. Every table is a dataclass; what is unknown is an error.
+
+::
+
+    [server]              host, port, port_range, log
+    [http]                the settings of greenbas.http.HttpSettings
+    [[app]]               path, prefix, priority
+    [[mount]]             kind, prefix, and what create.KIND takes
+    [plugin.NAME]         the settings of a plugin
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from greenbas import plugin
+from greenbas.app import Spec
+from greenbas.errors import GreenbasError, PluginError, SettingError, StartError
+from greenbas.http import HttpSettings
+from greenbas.server import DEFAULT_PORT, Server
+from greenbas.tables import convert_table, make_table, nearest
+
+__all__ = ["FILE", "AppTable", "Config", "MountTable", "ServerTable", "find", "read"]
+
+FILE = "greenbas.toml"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerTable:
+    """The table ``[server]``: where to listen, and how to log.
+
+    Attributes:
+        host: address or name; "" for all.
+        port: 0 lets the system choose.
+        port_range: when the port is taken, those up to this one are tried.
+        log: of requests and events.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    port_range: int | None = None
+    log: Literal["text", "json", "none"] = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppTable:
+    """A table ``[[app]]``: an application.
+
+    Attributes:
+        path: a folder, relative to the file, or ``module:name``.
+        prefix: the path that it is put below.
+        priority: -128 to 127; siblings are asked in descending order.
+    """
+
+    path: str
+    prefix: str = ""
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MountTable:
+    """A table ``[[mount]]``: a directory made by ``create.KIND``.
+
+    Attributes:
+        kind: greenbas's own or a plugin's.
+        prefix: where; the last segment is the directory's name.
+        options: the other keys, arguments of ``create.KIND``.
+        number: which of the mounts in the file this is, from 1.
+    """
+
+    kind: str
+    prefix: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    number: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A file that has been read.
+
+    Attributes:
+        file: as it was named.
+        server: what ``[server]`` says, a value for each name that it gives; http: likewise for ``[http]``.
+        apps, mounts: in the order of the file.
+        plugins: the tables ``[plugin.NAME]``, unchecked: only the plugins know.
+    """
+
+    file: Path
+    server: Mapping[str, Any] = field(default_factory=dict)
+    http: Mapping[str, Any] = field(default_factory=dict)
+    apps: tuple[AppTable, ...] = ()
+    mounts: tuple[MountTable, ...] = ()
+    plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """What paths in the file are relative to."""
+        return self.file.parent
+
+    def specs(self) -> list[Spec]:
+        """The applications, as `greenbas.app.load` takes them."""
+        return [
+            Spec(self._place(app.path), app.prefix, app.priority, text=f"{self.file}: {app.path}") for app in self.apps
+        ]
+
+    def _place(self, path: str) -> str:
+        place = self.folder / path
+        return path if ":" in path and not place.exists() else str(place)
+
+    def configure_plugins(self, names: Iterable[str]) -> None:
+        """Give plugins their settings; they are in use from then on.
+
+        Args:
+            names: of the plugins; those that have no table here are left alone.
+
+        Raises:
+            PluginError: there is no such plugin, or it is broken.
+            SettingError: a table is wrong.
+        """
+        for name in [name for name in names if name in self.plugins]:
+            label = f"{self.file}: [plugin.{name}]"
+            _labelled(label, plugin.configure, name, self.plugins[name])
+            _labelled(label, plugin.use, name)
+
+    def configure_server(self, server: Server) -> None:
+        """Give a server the settings of ``[http]``.
+
+        Raises:
+            SettingError: they do not go with what it has already.
+        """
+        if self.http:
+            _labelled(f"{self.file}: [http]", lambda: server.configure(**self.http))
+
+
+def find(name: str | None) -> Config | None:
+    """Read the file that ``--config`` names, else ./greenbas.toml when there is one.
+
+    Raises:
+        StartError: the file that is named cannot be read.
+        SettingError: it is no TOML, or a table is wrong.
+    """
+    if name is not None:
+        return read(name)
+    return read(FILE) if os.path.isfile(FILE) else None
+
+
+def read(name: str | os.PathLike[str]) -> Config:
+    """Read and check a configuration file; nothing that it names is looked at yet.
+
+    Raises:
+        StartError: it cannot be read.
+        SettingError: it is no TOML, or a table is wrong; the message has file and table.
+    """
+    file = Path(name)
+    tables = _parsed(file)
+    for name in tables:
+        if name not in _TABLES:
+            raise SettingError(f"{file}: unknown table {name!r}{nearest(name, _TABLES)}")
+    return Config(
+        file=file,
+        server=_labelled(f"{file}: [server]", _server_values, tables.get("server", {})),
+        http=_labelled(f"{file}: [http]", _http_values, tables.get("http", {})),
+        apps=_array(file, "app", tables.get("app", []), _app_table),
+        mounts=_array(file, "mount", tables.get("mount", []), _mount_table),
+        plugins=_labelled(f"{file}: [plugin]", _plugin_tables, tables.get("plugin", {})),
+    )
+
+
+_TABLES = ("server", "http", "app", "mount", "plugin")
+
+
+def _parsed(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise StartError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{file}: not UTF-8: {error.reason} at byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        words, line = str(error), ""
+        if found := re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", words, re.DOTALL):
+            words, line = found[1], f" line {found[2]}"
+        raise SettingError(f"{file}{line}: {words}") from error
+
+
+def _server_values(given: Any) -> dict[str, Any]:
+    made = make_table(ServerTable, _table(given))
+    if made.port_range is not None and made.port_range < made.port:
+        raise SettingError(f"port_range {made.port_range} is below port {made.port}")
+    return convert_table(ServerTable, given)
+
+
+def _http_values(given: Any) -> dict[str, Any]:
+    make_table(HttpSettings, _table(given))
+    return convert_table(HttpSettings, given)
+
+
+def _app_table(given: Any, number: int) -> AppTable:
+    return make_table(AppTable, _table(given))
+
+
+def _mount_table(given: Any, number: int) -> MountTable:
+    table = _table(given)
+    known = ("kind", "prefix")
+    made = make_table(MountTable, {name: value for name, value in table.items() if name in known})
+    options = {name: value for name, value in table.items() if name not in known}
+    if "name" in options:
+        raise SettingError("the name is the last segment of prefix: leave 'name' out")
+    return MountTable(kind=made.kind, prefix=made.prefix, options=options, number=number)
+
+
+def _plugin_tables(given: Any) -> dict[str, Mapping[str, Any]]:
+    for name, table in _table(given).items():
+        if not isinstance(table, dict):
+            raise SettingError(f"{name} = {table!r} is no table of a plugin: write [plugin.{name}]")
+    return dict(given)
+
+
+def _table(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise SettingError(f"{given!r:.60} is not a table")
+    return given
+
+
+def _array(file: Path, key: str, given: Any, make: Callable[[Any, int], T]) -> tuple[T, ...]:
+    if not isinstance(given, list):
+        raise SettingError(f"{file}: [{key}] is an array of tables: write [[{key}]]")
+    return tuple(_labelled(f"{file}: [[{key}]] {n}:", make, one, n) for n, one in enumerate(given, 1))
+
+
+def _labelled(label: str, function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function; what is wrong says in which table."""
+    try:
+        return function(*arguments)
+    except GreenbasError as error:
+        # A name that nobody has is a mistake in the file; a plugin that is broken is none.
+        broken = isinstance(error, PluginError) and not isinstance(error, AttributeError)
+        kind = PluginError if broken else SettingError
+        raise kind(f"{label} {error}") from error
+
