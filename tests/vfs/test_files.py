@@ -185,10 +185,9 @@ def test_a_stale_sibling_is_closed_again(disk: Tree) -> None:
     disk.write("a.css", b"plain")
     disk.write("a.css.gz", b"packed", OLD - 1)
     for known in (StaticFiles(disk.io), StaticFiles(disk.io, clock=later)):
-        with known.open("a.css") as original:
-            with nothing_left():
-                for _ in range(3):
-                    assert known.open_packed("a.css", original) is None
+        with known.open("a.css") as original, nothing_left():
+            for _ in range(3):
+                assert known.open_packed("a.css", original) is None
 
 
 def test_a_file_that_has_become_shorter_is_an_error(tree: Tree) -> None:
