@@ -15,7 +15,7 @@ from greenbas.failures import describe_failure
 from greenbas.http import Request, Response
 from greenbas.io import Io
 from greenbas.pages import EXTENSION, Scope, psp_filter
-from greenbas.vfs import ResourceReader
+from greenbas.vfs import Program, ResourceReader
 
 __all__ = ["MODULES", "PRELOAD", "Application"]
 
@@ -181,20 +181,35 @@ class Application(ResourceReader):
         for name in list(self._modules):
             self._forget_module(name)
 
-    # Its requests.
+    # Its requests. What runs code of the application does so on its behalf; files are sent without.
 
     def serve(self, request: Request, response: Response, path: str) -> bool:
-        """Answer as a resource reader does, on behalf of the application."""
+        """Answer as a resource reader does."""
         if self._failure is not None:
             response.set_header("Retry-After", "1")
             response.send_error(503, str(self._failure) if request.dev else None)
             return True
+        if self._function is None:
+            return self.serve_itself(request, response, path)
+        with self._owner.current():
+            return super().serve(request, response, path)
+
+    def serve_prologue(self, request: Request, response: Response, path: str) -> bool:
+        """Ask the prologue directories in their order."""
+        with self._owner.current():
+            return super().serve_prologue(request, response, path)
+
+    def serve_children(self, request: Request, response: Response, path: str) -> bool:
+        """Ask the children in their order."""
+        with self._owner.current():
+            return super().serve_children(request, response, path)
+
+    def run(self, program: Program, request: Request, response: Response) -> None:
+        """Run a page."""
         owner = self._owner  # of now: a reload meanwhile brings another one
         token = owner.enter()
         try:
-            if self._function is None:
-                return self.serve_itself(request, response, path)
-            return super().serve(request, response, path)
+            program(request, response)
         finally:
             owner.leave(token)
 

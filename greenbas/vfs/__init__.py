@@ -1,8 +1,18 @@
 """The virtual file system: directories, resource readers, and the site that answers from them."""
 
 from greenbas.vfs.directory import Directory, DirFunction
-from greenbas.vfs.reader import DomainReader, ResourceReader
+from greenbas.vfs.reader import DomainReader, Program, ResourceFilter, ResourceReader
 from greenbas.vfs.site import Site
 from greenbas.vfs.wsgi import WsgiDirectory, is_wsgi
 
-__all__ = ["DirFunction", "Directory", "DomainReader", "ResourceReader", "Site", "WsgiDirectory", "is_wsgi"]
+__all__ = [
+    "DirFunction",
+    "Directory",
+    "DomainReader",
+    "Program",
+    "ResourceFilter",
+    "ResourceReader",
+    "Site",
+    "WsgiDirectory",
+    "is_wsgi",
+]

@@ -14,16 +14,19 @@ from greenbas.vfs.directory import Children, Directory, redirect_to_slash, serve
 from greenbas.vfs.files import StaticFile, StaticFiles
 from greenbas.vfs.static import BLOCK, accepts_gzip, send_static
 
-__all__ = ["DomainReader", "ResourceFilter", "ResourceReader"]
+__all__ = ["DomainReader", "Program", "ResourceFilter", "ResourceReader"]
 
 INDEX_NAMES = ("index.html", "index.htm")
-PROGRAMS = frozenset({".psp"})  # sources: without the filter that runs them they are not there
+PROGRAMS = (".psp",)  # sources: without the filter that runs them they are not there
+
+
+Program = Callable[[Request, Response], object]
 
 
 class ResourceFilter(Protocol):
     """Answers for the files with one extension instead of sending them; server pages are one."""
 
-    def open(self, reader: ResourceReader, request: Request, path: str) -> Callable[[Request, Response], object]:
+    def open(self, reader: ResourceReader, request: Request, path: str) -> Program:
         """Prepare to answer with a file.
 
         Args:
@@ -60,6 +63,7 @@ class ResourceReader(Directory):
         self._max_age: int | None = None
         self._prologue = Children()
         self._filters: dict[str, ResourceFilter] = {}  # by extension
+        self._no_files: tuple[str, ...] = PROGRAMS  # extensions of what is never sent as it is
         self._index_names: tuple[str, ...] = INDEX_NAMES
 
     def io(self) -> Io:
@@ -110,6 +114,7 @@ class ResourceReader(Directory):
         else:
             filters.pop(extension, None)
         self._filters = filters
+        self._no_files = (*PROGRAMS, *filters)
         self._index_names = (*INDEX_NAMES, *(f"index{name}" for name in filters))
 
     def filter(self, extension: str) -> ResourceFilter | None:
@@ -133,11 +138,19 @@ class ResourceReader(Directory):
 
     def serve_itself(self, request: Request, response: Response, path: str) -> bool:
         """Prologue, files, children; the directories are asked in initial requests only."""
-        if self._prologue and request.initial and serve_from(self._prologue, request, response, path):
+        if self._prologue and request.initial and self.serve_prologue(request, response, path):
             return True
         if self._serve_files(request, response, path):
             return True
-        return request.initial and self.serve_children(request, response, path)
+        return bool(self._children) and request.initial and self.serve_children(request, response, path)
+
+    def serve_prologue(self, request: Request, response: Response, path: str) -> bool:
+        """Ask the prologue directories in their order."""
+        return serve_from(self._prologue, request, response, path)
+
+    def run(self, program: Program, request: Request, response: Response) -> None:
+        """Run what a filter has prepared."""
+        program(request, response)
 
     def _release(self, child: Directory) -> None:
         super()._release(child)
@@ -154,15 +167,12 @@ class ResourceReader(Directory):
         return False
 
     def _serve_file(self, request: Request, response: Response, path: str) -> bool:
-        extension = path[path.rfind(".") :].lower()
-        filter = self._filters.get(extension)
-        if filter is None and extension in PROGRAMS:
-            return False
+        found: Program | StaticFile
         try:
-            if filter is not None:
-                program = filter.open(self, request, path)
+            if path.lower().endswith(self._no_files):
+                found = self._open_program(request, path)
             else:
-                file = self._files.open(path)
+                found = self._files.open(path)
         except (NotFound, NotDirectory, InvalidName):
             return False
         except IsDirectory:
@@ -171,13 +181,19 @@ class ResourceReader(Directory):
             self.denied(request, response)
             return True
         request.running, request.relpath = self, path
-        if filter is not None:
-            program(request, response)
+        if not isinstance(found, StaticFile):
+            self.run(found, request, response)
             return True
-        with file:
+        with found:
             if self._allows(request, response):
-                self._send(request, response, file, path)
+                self._send(request, response, found, path)
         return True
+
+    def _open_program(self, request: Request, path: str) -> Program:
+        filter = self._filters.get(path[path.rfind(".") :].lower())
+        if filter is None:
+            raise NotFound(path)  # a source, and nobody runs it
+        return filter.open(self, request, path)
 
     def _allows(self, request: Request, response: Response) -> bool:
         if request.method in ("GET", "HEAD") or not request.initial:

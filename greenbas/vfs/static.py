@@ -26,7 +26,8 @@ def send_static(request: Request, response: Response, file: StaticFile) -> None:
         file: the file; the caller closes it.
     """
     given = request.message.headers
-    response.bypass_filter()
+    if response.filter is not None:
+        response.bypass_filter()
     if _CONDITIONS.isdisjoint(given) or not request.initial:  # a forward shows the whole page, such as one for an error
         response.adopt_lines(file.lines)
         _send(request, response, file, 0, file.size)
