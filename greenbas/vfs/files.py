@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
-from greenbas.errors import IoError
+from greenbas.errors import IoError, NotFound
 from greenbas.io import FileHandle, Io
 from greenbas.net import read_piece
 from greenbas.protocol import content_type, http_date
@@ -20,6 +21,8 @@ REMEMBERED = 16 * 1024 * 1024  # bytes that one reader remembers: the style shee
 OVERHEAD = 2048
 # A file this young may change once more within the same tick of the file system's clock, which no fingerprint shows.
 SETTLED_AFTER = 2_000_000_000  # nanoseconds
+# The source of a page, and what editors and archivers make of it: page.psp~, page.psp.bak, page.psp.gz.
+_SOURCE = re.compile(r"\.psp(?![a-z0-9])[^/]*$", re.IGNORECASE)
 
 
 class StaticFile:
@@ -129,6 +132,8 @@ class StaticFiles:
         return self._open(path, path, content_type(path), None)
 
     def _open(self, key: str, path: str, kind: str, encoding: str | None) -> StaticFile:
+        if _SOURCE.search(path):
+            raise NotFound(path)
         handle = self._io.open(path)
         try:
             file = StaticFile(handle, kind, encoding)

@@ -443,3 +443,21 @@ def test_a_page_runs_while_another_waits(tree: Tree, site: Server, app: Scope) -
     app.go.set()
     answer: Answer = slow.get(timeout=5)
     assert answer.body == b"slow"
+
+
+@pytest.mark.parametrize("name", ["p.psp~", "p.psp.bak", "p.psp.gz", "p.PSP.orig", "p.psp.swp", "p.psp.1"])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_backups_of_a_source_are_not_sent_either(tree: Tree, name: str, filtered: bool) -> None:
+    page(tree, name, "<?psp secret ?>")
+    with serving() as server:
+        reader = ResourceReader(tree.io)
+        if filtered:
+            psp_filter(reader)
+        server.insert(reader)
+        assert get(server, f"/{name}").status == 404
+
+
+def test_names_that_only_look_like_a_source(tree: Tree, site: Server) -> None:
+    for name in ("p.psphere", "psp", "notes.psp/readme.txt"):
+        page(tree, name, "x")
+        assert body(site, f"/{name}") == "x"
