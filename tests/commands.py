@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
 from launch import ROOT, START_SECONDS
 
 GREENBAS = [sys.executable, "-m", "greenbas"]
@@ -110,3 +111,28 @@ def running(folder: Path, command: list[str]) -> Iterator[Running]:
         finally:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def working_in(folder: Path, files: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Be in a folder with these files; modules that are imported meanwhile are forgotten."""
+    fill(folder, files)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and error output of a command that ends by itself, run in this process."""
+    from greenbas import cli
+
+    with pytest.raises(SystemExit) as caught:
+        cli.main(list(arguments))
+    out, err = capsys.readouterr()
+    code = caught.value.code
+    if isinstance(code, str):  # Python prints it, and exits with 1
+        return 1, out, f"{err}{code}\n"
+    return int(code or 0), out, err

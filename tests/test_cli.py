@@ -17,7 +17,7 @@ from pathlib import Path
 
 import gevent
 import pytest
-from commands import GREENBAS, fill, finished, running
+from commands import GREENBAS, called, fill, finished, running, working_in
 from launch import free_port
 from support import wait_until
 from web import ask, get
@@ -74,24 +74,8 @@ broken.insert(create.domainresrdr("example.com", MemoryIo(), page404="/missing.h
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current folder; modules that a test imports are forgotten."""
-    fill(tmp_path, {"hello.py": EXAMPLE, "app.py": APP, "www/index.html": "index"})
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-
-
-def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Exit code, output and error output of a command that ends by itself, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(list(arguments))
-    out, err = capsys.readouterr()
-    code = caught.value.code
-    if isinstance(code, str):  # Python prints it, and exits with 1
-        return 1, out, f"{err}{code}\n"
-    return int(code or 0), out, err
+    with working_in(tmp_path, {"hello.py": EXAMPLE, "app.py": APP, "www/index.html": "index"}, monkeypatch):
+        yield tmp_path
 
 
 # -- the example --------------------------------------------------------------------------------------------------

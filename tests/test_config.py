@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import GREENBAS, fill, running
+from commands import GREENBAS, called, fill, running, working_in
 from launch import free_port
 from web import ask, get
 
@@ -42,14 +41,10 @@ def wsgi(environ, start_response):
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current folder, with an application and a folder; no plugin is known, imported modules are forgotten."""
-    fill(tmp_path, {"app.py": APP, "www/index.html": "index", "www/404.html": "none", "sub/own.py": APP})
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(plugin, "_all", plugin.Plugins())
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    files = {"app.py": APP, "www/index.html": "index", "www/404.html": "none", "sub/own.py": APP}
+    with working_in(tmp_path, files, monkeypatch):
+        yield tmp_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +88,6 @@ def register() -> None:
     """The plugin of these tests."""
     kinds: dict[str, Any] = {"box": Box, "strict": strict, "free": free, "wrong": lambda: 5}
     plugin.register(Plugin(name="boxes", summary="boxes of all sorts", kinds=kinds, settings=Knobs))
-
-
-def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Exit code, output and error output of a command that ends by itself, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(list(arguments))
-    out, err = capsys.readouterr()
-    code = caught.value.code
-    return (1, out, f"{err}{code}\n") if isinstance(code, str) else (int(code or 0), out, err)
 
 
 def section(out: str, name: str) -> list[str]:

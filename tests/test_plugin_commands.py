@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import GREENBAS, fill, finished
+from commands import GREENBAS, called, fill, finished, working_in
 from packages import lay_out
 
 from greenbas import cli, plugin
@@ -28,23 +28,9 @@ class Knobs:
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current folder; no plugin is known, imported modules are forgotten."""
-    fill(tmp_path, {"app.py": "from greenbas import Server\nserver = Server()\n"})
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(plugin, "_all", plugin.Plugins())
-    before = set(sys.modules)
-    yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
-
-
-def called(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Exit code, output and error output of a command that ends by itself, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(list(arguments))
-    out, err = capsys.readouterr()
-    code = caught.value.code
-    return (1, out, f"{err}{code}\n") if isinstance(code, str) else (int(code or 0), out, err)
+    with working_in(tmp_path, {"app.py": "from greenbas import Server\nserver = Server()\n"}, monkeypatch):
+        yield tmp_path
 
 
 def run_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

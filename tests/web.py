@@ -11,7 +11,8 @@ from typing import Any
 
 import h11
 
-from greenbas import Server
+from greenbas import Request, Response, Server
+from greenbas.vfs import Directory
 
 TIMEOUT = 10.0
 
@@ -151,3 +152,10 @@ def get(server: Server | int, path: str, *headers: str) -> Answer:
 def head(*lines: str) -> str:
     """A request head of these lines, with a Host field behind the first; for `Client.send` and `Client.ask`."""
     return "\n".join([lines[0], "Host: x", *lines[1:], "", ""])
+
+
+def directory(name: str | None, function: Callable[[Request, Response], Any], priority: int = 0) -> Directory:
+    """A directory with this function."""
+    made = Directory(name, priority=priority)
+    made.set_func(function)
+    return made

@@ -9,7 +9,7 @@ from typing import Any
 
 import h11
 import pytest
-from web import Answer, Client, ask, get, head, serving
+from web import Answer, Client, ask, directory, get, head, serving
 
 from greenbas import Request, Response, Server
 from greenbas.errors import Abort, IncludeNotValid, IsCommitted, PageNotFound, TooManyForwards
@@ -45,13 +45,6 @@ def memory(files: dict[str, bytes]) -> MemoryIo:
     return io
 
 
-def function(name: str | None, act: Act, priority: int = 0) -> Directory:
-    """A directory with this function."""
-    made = Directory(name, priority=priority)
-    made.set_func(act)
-    return made
-
-
 class Stage:
     """A server with files at its root, functions of every kind, and a handler at /go that a test gives."""
 
@@ -59,13 +52,13 @@ class Stage:
         self.server = server
         self.act: Act = lambda request, response: None
         self.reader = ResourceReader(memory(FILES))
-        self.go = function("go", lambda request, response: self.act(request, response), priority=10)
+        self.go = directory("go", lambda request, response: self.act(request, response), priority=10)
         server.insert(self.go)
         server.insert(self.reader)
         for name, result in {"str": "text", "bytes": b"octets", "dict": {"a": 1}, "false": False}.items():
-            server.insert(function(name, lambda request, response, result=result: result))
-        server.insert(function("none", lambda request, response: response.write("written") and None))
-        server.insert(function("fails", lambda request, response: 1 / 0))
+            server.insert(directory(name, lambda request, response, result=result: result))
+        server.insert(directory("none", lambda request, response: response.write("written") and None))
+        server.insert(directory("fails", lambda request, response: 1 / 0))
 
     def get(self, act: Act, *headers: str, method: str = "GET", path: str = "/go/x/y") -> Answer:
         """What /go answers with when it does this; the connection must go on as if nothing had been."""
@@ -182,7 +175,7 @@ def test_missing_and_not_caught(stage: Stage, how: str) -> None:
 @pytest.mark.parametrize("how", ["forward", "redirect"])
 def test_relative_paths(stage: Stage, how: str, relpath: str, path: str, seen: str) -> None:
     """Relative to what runs; its own children first."""
-    stage.go.insert(function(None, lambda request, response: f"child {request.relpath}"))
+    stage.go.insert(directory(None, lambda request, response: f"child {request.relpath}"))
 
     def act(request: Request, response: Response) -> Any:
         if not request.initial or request.redirects:
@@ -220,7 +213,7 @@ def test_relative_first_in_the_running_directory_then_in_the_tree(stage: Stage) 
 
 def test_a_redirect_does_not_look_into_the_running_directory_past_its_function(stage: Stage) -> None:
     """As if the client had asked: the function of the directory decides again."""
-    stage.go.insert(function("child", lambda request, response: "child"))
+    stage.go.insert(directory("child", lambda request, response: "child"))
     seen: list[str] = []
 
     def act(request: Request, response: Response) -> Any:
@@ -300,7 +293,7 @@ def test_a_target_changes_status_and_headers(stage: Stage) -> None:
         response.set_header("X-Mine", "target")
         response.write("target")
 
-    stage.server.insert(function("target", target))
+    stage.server.insert(directory("target", target))
     found = stage.get(lambda request, response: (response.set_header("X-Mine", "go"), response.forward("/target/")))
     assert (found.status, found["X-Mine"], found.body) == (418, "target", b"target")
 
@@ -361,7 +354,7 @@ def swallowing(request: Request, response: Response) -> None:
     "target", [lambda request, response: "said", aborting, swallowing], ids=["returns", "aborts", "swallows an abort"]
 )
 def test_return_to_caller(stage: Stage, how: str, target: Act) -> None:
-    stage.server.insert(function("target", target))
+    stage.server.insert(directory("target", target))
 
     def act(request: Request, response: Response) -> None:
         response.write("dropped")
@@ -426,7 +419,7 @@ def test_inside_an_include(stage: Stage, how: str) -> None:
             getattr(response, how)("/str/")
         return "part"
 
-    stage.server.insert(function("part", part))
+    stage.server.insert(directory("part", part))
     assert stage.get(lambda request, response: response.include("/part/")).body == b"part"
 
 
@@ -531,7 +524,7 @@ def test_less_than_the_target_announced(stage: Stage) -> None:
         response.set_content_length(10)
         response.write("abc")
 
-    stage.server.insert(function("target", target))
+    stage.server.insert(directory("target", target))
     stage.act = lambda request, response: response.forward("/target/")
     with Client(stage.server) as client, pytest.raises(h11.RemoteProtocolError):
         client.ask(head("GET /go/ HTTP/1.1"))

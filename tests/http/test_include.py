@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from leaks import nothing_left
 from support import wait_until
-from web import Answer, Client, ask, get, head, serving
+from web import Answer, Client, ask, directory, get, head, serving
 
 from greenbas import Request, Response, Server
 from greenbas.errors import Abort, IncludeNotValid, IsCommitted, MixingWriteSend, PageNotFound, TooManyIncludes
 from greenbas.io import MemoryIo
-from greenbas.vfs import Directory, ResourceReader
+from greenbas.vfs import ResourceReader
 
 LARGE = bytes(range(256)) * 8192  # two megabytes
 HTML = "text/html; charset=utf-8"
@@ -30,13 +30,6 @@ def memory(**files: bytes) -> MemoryIo:
     return io
 
 
-def function(name: str | None, act: Act, priority: int = 0) -> Directory:
-    """A directory with this function."""
-    made = Directory(name, priority=priority)
-    made.set_func(act)
-    return made
-
-
 class Stage:
     """A server with files, a part at /part and a page at /go that tests give; the page's `[` and `]` show where."""
 
@@ -48,10 +41,10 @@ class Stage:
             a_txt=b"file", large_bin=LARGE, _hidden=b"hidden", style_css=b"plain", style_css_gz=gzip.compress(b"zip")
         )
         self.reader = ResourceReader(files)
-        self.go = function("go", self._go, priority=10)
+        self.go = directory("go", self._go, priority=10)
         server.insert(self.go)
         server.insert(self.reader)
-        server.insert(function("part", lambda request, response: self.part(request, response)))
+        server.insert(directory("part", lambda request, response: self.part(request, response)))
 
     def _go(self, request: Request, response: Response) -> None:
         response.write("[")
@@ -101,7 +94,7 @@ def test_results(stage: Stage, result: Any, body: bytes) -> None:
 
 def test_a_result_that_is_the_first_output(stage: Stage) -> None:
     """Its type is not the page's."""
-    stage.server.insert(function("bare", lambda request, response: response.include("/part/")))
+    stage.server.insert(directory("bare", lambda request, response: response.include("/part/")))
     stage.part = lambda request, response: {"a": 1}
     found = get(stage.server, "/bare/")
     assert (found.body, found["Content-Type"]) == (b'{"a":1}', HTML) and "Cache-Control" not in found
@@ -132,7 +125,7 @@ def test_targets(stage: Stage, path: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("path", ["/missing", "/part.psp", "/a.txt/", "/../a.txt", "../../../a.txt", "/false/"])
 def test_missing(stage: Stage, path: str) -> None:
-    stage.server.insert(function("false", lambda request, response: False))
+    stage.server.insert(directory("false", lambda request, response: False))
 
     def page(request: Request, response: Response) -> None:
         with pytest.raises(PageNotFound, match="nobody"):
@@ -149,7 +142,7 @@ def test_missing(stage: Stage, path: str) -> None:
 
 
 def test_relative_in_the_running_directory_first(stage: Stage) -> None:
-    stage.go.insert(function("part", lambda request, response: f"own {request.relpath}"))
+    stage.go.insert(directory("part", lambda request, response: f"own {request.relpath}"))
     stage.page = lambda request, response: response.include("../part/z")
     assert stage.get().body == b"[own z]"
 
@@ -374,7 +367,7 @@ def test_that_does_not_return(stage: Stage, part: Act) -> None:
 
 
 def test_one_that_does_not_return_within_one_that_does(stage: Stage) -> None:
-    stage.server.insert(function("inner", lambda request, response: "inner"))
+    stage.server.insert(directory("inner", lambda request, response: "inner"))
 
     def part(request: Request, response: Response) -> None:
         response.include("/inner/", return2caller=False)
@@ -444,7 +437,7 @@ def test_within_a_forward(stage: Stage) -> None:
         response.set_header("X-Mine", "target")
         response.write(">")
 
-    stage.server.insert(function("target", target))
+    stage.server.insert(directory("target", target))
     stage.page = lambda request, response: response.forward("/target/")
     found = stage.get()
     assert (found.status, found.body, found["X-Mine"]) == (404, b"<hidden>", "target")
