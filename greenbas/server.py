@@ -217,12 +217,14 @@ class Server:
         if service.draining:
             return []
         seconds = self._settings.drain_timeout if drain_timeout is None else drain_timeout
-        killed = service.drain(seconds, gevent.sleep)
-        plugin.server_stops(self)
-        self._close_directories()
-        if self._watchdog is not None:
-            self._watchdog.stop()
-        self._stopped.set()
+        try:
+            killed = service.drain(seconds, gevent.sleep)
+            plugin.server_stops(self)
+            self._close_directories()
+        finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
+            self._stopped.set()
         return killed
 
     def wait(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from gevent.lock import RLock
+
 from greenbas.errors import Expired, IncorrectUse
 from greenbas.net import Buffer
 
@@ -34,6 +36,7 @@ class DeferredResponse:
     def __init__(self, connection: Connection, request: Request, response: Response, started: float) -> None:
         self._connection: Connection | None = connection
         self._parts = request, response, started
+        self._one_at_a_time = RLock()  # several greenlets may have it, and each writes its bytes in one piece
 
     def __repr__(self) -> str:
         return f"<DeferredResponse {self._parts[1]!r}>" if self._connection is not None else "<DeferredResponse closed>"
@@ -64,11 +67,13 @@ class DeferredResponse:
         Returns:
             The bytes of body produced so far.
         """
-        return self._live().write(*data)
+        with self._one_at_a_time:
+            return self._live().write(*data)
 
     def flush(self) -> None:
         """Send what was written so far."""
-        self._live().flush()
+        with self._one_at_a_time:
+            self._live().flush()
 
     def send(self, data: str | Buffer, size: int | None = None) -> None:
         """Send raw bytes at once (BAS ``defresp:send``).
@@ -77,24 +82,27 @@ class DeferredResponse:
             data: text as UTF-8, or bytes.
             size: with the first call: the size of all that will be sent, unless `set_content_length` has said it.
         """
-        response = self._live()
-        if size is not None and not response.committed():
-            response.set_content_length(size)
-        response.send(data)
+        with self._one_at_a_time:
+            response = self._live()
+            if size is not None and not response.committed():
+                response.set_content_length(size)
+            response.send(data)
 
     def close(self, close_connection: bool = False) -> None:
         """Finish the response; the connection goes back to the server (BAS ``defresp:close``).
 
-        What is left in the buffer is sent in the background. A second call does nothing.
+        What is left in the buffer is sent in the background; a write of another greenlet is waited for. A second call
+        does nothing.
 
         Args:
             close_connection: the client is not to use it for another request.
         """
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            if close_connection:
-                self._parts[1].clear_keepalive()
-            connection.conclude(*self._parts)
+        with self._one_at_a_time:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                if close_connection:
+                    self._parts[1].clear_keepalive()
+                connection.conclude(*self._parts)
 
     def abort(self) -> None:
         """As `close` (BAS ``defresp:abort``)."""

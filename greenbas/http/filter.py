@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from greenbas.dispatcher import current_owner
 from greenbas.errors import IncorrectUse
 from greenbas.protocol.encodings import best_coding
 from greenbas.protocol.mime import compressible
@@ -123,12 +124,13 @@ class FunctionFilter(Filter):
         function: called with each piece; see `Response.set_response`.
     """
 
-    __slots__ = ("_function", "_refused")
+    __slots__ = ("_function", "_owner", "_refused")
 
     def __init__(self, response: Output, function: Callable[[bytes], Any]) -> None:
         super().__init__(response)
         self._function = function
         self._refused = False
+        self._owner = current_owner()  # it runs on behalf of whoever has installed it, at the end of the response too
 
     def take(self) -> None:
         """Take what waits in the buffer, and let go what comes of it."""
@@ -151,7 +153,11 @@ class FunctionFilter(Filter):
     def _transform(self, data: bytes) -> bytes:
         if self._refused:
             return b""
-        result = self._function(data)
+        if self._owner is None:
+            result = self._function(data)
+        else:
+            with self._owner.current():
+                result = self._function(data)
         if isinstance(result, str):
             return result.encode()
         if isinstance(result, bytes | bytearray):

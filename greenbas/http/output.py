@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from greenbas.errors import Abort, Expired, IncorrectUse, LocalProtocolError, MixingWriteSend, NetError
+from greenbas.errors import Abort, Expired, IncorrectUse, LocalProtocolError, MixingWriteSend, NetError, SocketBusy
 from greenbas.http.responsehead import ResponseHead
 from greenbas.net import Buffer, send_file
 from greenbas.protocol.headers import header_line
@@ -198,6 +198,7 @@ class Output(ResponseHead):
             raise
         self._body_size += sent
         self._sent += sent
+        self.take_worker()
 
     # For filters, forwards and includes.
 
@@ -261,6 +262,10 @@ class Output(ResponseHead):
         """
         if self.filter is not None and not self.filter.abort():
             raise MixingWriteSend("a filter has taken output: what is sent as it is cannot follow")
+
+    def take_worker(self) -> None:
+        """The bytes have gone, and the handler goes on: it counts again; see `release_worker`."""
+        self._connection.service.workers.take_slot()
 
     def release_worker(self) -> None:
         """Only bytes are left to send: from here on a slow client takes no worker from other handlers."""
@@ -426,6 +431,8 @@ class Output(ResponseHead):
                 if final:
                     connection.service.workers.release_slot()
                 connection.stream.write(memoryview(data)[sent:], connection.service.settings.write_timeout)
+        except SocketBusy:
+            raise  # a mistake of the handler's greenlets; what the other one writes goes on
         except NetError as error:
             self.broken = error
             raise

@@ -379,6 +379,8 @@ class Request:
         """A request object for a deferred response: the same request with the same id, and a life of its own."""
         twin = Request(self.message, self._live())
         twin._id = self.id
+        if self.message.chunks is not None:
+            twin._body = self.stream  # one reader, whichever of the two is asked
         return twin
 
     def expire(self) -> None:

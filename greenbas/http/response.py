@@ -222,7 +222,7 @@ class Response(Output):
         """
         request = self._request
         was = request.initial
-        self._check_depth(request.forwarded)
+        self._check_depth()
         request.forwarded += 1
         request.initial = False
         try:
@@ -245,15 +245,14 @@ class Response(Output):
             PageNotFound, IsCommitted, TooManyForwards, IncludeNotValid: as `forward`.
         """
         request = self._request
-        was = request.initial, request.forwarded
-        self._check_depth(request.redirects)
-        request.redirects += 1
+        was = request.initial, request.forwarded, request.redirects
+        self._check_depth()
+        request.redirects += 1 + request.forwarded  # what lies behind counts on
         request.initial, request.forwarded = True, 0
         try:
             self._hand_over(path, return2caller)
         finally:
-            request.redirects -= 1
-            request.initial, request.forwarded = was
+            request.initial, request.forwarded, request.redirects = was
 
     def include(self, path: str, return2caller: bool = True) -> None:
         """Put the output of another resource here (BAS ``response:include``).
@@ -358,9 +357,10 @@ class Response(Output):
         if self._lines is not None and "content-encoding" in self._lines:
             self._set_line("content-encoding", None)  # it was that of the output
 
-    def _check_depth(self, depth: int) -> None:
+    def _check_depth(self) -> None:
         self._check_open("the output")
         self._check_running()
+        depth = self._request.forwarded + self._request.redirects
         if depth >= MAX_NESTING:
             raise TooManyForwards(f"{depth} forwards within each other: do they go round in a circle?")
 

@@ -162,11 +162,12 @@ class Stream:
     def try_send(self, data: Buffer, flags: int = 0) -> int:
         """Send what the kernel takes at once; returns how many bytes, 0 when it takes none.
 
-        It does not look whether another greenlet writes: for who knows that there is none.
-
         Raises:
+            SocketBusy: another greenlet is in the middle of a write.
             SocketClosed: the connection is broken, or closed here.
         """
+        if self._writer is not None and self._writer is not getcurrent():
+            raise SocketBusy(f"{greenlet_name()} writes to {self!r} while {greenlet_name(self._writer)} does")
         try:
             return self.sock.send(data, flags)
         except BlockingIOError:

@@ -17,6 +17,7 @@ from greenbas.dispatcher import current_owner
 from greenbas.errors import AlreadyInserted, IncorrectUse
 from greenbas.http import NO_STORE, Request, Response
 from greenbas.protocol.headers import header_line
+from greenbas.protocol.target import fold_dots
 
 __all__ = ["DirFunction", "Directory"]
 
@@ -170,6 +171,10 @@ class Directory:
         Returns:
             Whether it answered.
         """
+        folded = fold_dots(f"/{relpath}")
+        if folded is None:
+            return False  # above this directory there is nobody to ask
+        relpath = folded[1:]
         running, caller_path, initial = request.running, request.relpath, request.initial
         if simforward:
             request.forwarded += 1

@@ -21,8 +21,9 @@ REMEMBERED = 16 * 1024 * 1024  # bytes that one reader remembers: the style shee
 OVERHEAD = 2048
 # A file this young may change once more within the same tick of the file system's clock, which no fingerprint shows.
 SETTLED_AFTER = 2_000_000_000  # nanoseconds
-# The source of a page, and what editors and archivers make of it: page.psp~, page.psp.bak, page.psp.gz.
-_SOURCE = re.compile(r"\.psp(?![a-z0-9])[^/]*$", re.IGNORECASE)
+# What no client has any use for: the source of a page, what editors and archivers make of it (page.psp~, page.psp.bak,
+# page.psp.gz), and the settings of a server.
+_PRIVATE = re.compile(r"(?:\.psp(?![a-z0-9])[^/]*|(?:^|/)greenbas\.toml)$", re.IGNORECASE)
 
 
 class StaticFile:
@@ -132,7 +133,7 @@ class StaticFiles:
         return self._open(path, path, content_type(path), None)
 
     def _open(self, key: str, path: str, kind: str, encoding: str | None) -> StaticFile:
-        if _SOURCE.search(path):
+        if _PRIVATE.search(path):
             raise NotFound(path)
         handle = self._io.open(path)
         try:

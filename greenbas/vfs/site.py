@@ -34,7 +34,9 @@ class Site:
         """
         try:
             try:
-                if not self.root.serve(request, response, request.relpath):
+                if not request.relpath and request.path == "*":
+                    self._not_found(request, response)  # OPTIONS of the whole server: no path of anybody
+                elif not self.root.serve(request, response, request.relpath):
                     self._not_found(request, response)
             except Abort:
                 pass  # the handler said that it is done

@@ -94,6 +94,7 @@ def _pass_on(response: Response, file: StaticFile, start: int, stop: int) -> Non
         piece = file.read(start, min(stop, start + BLOCK))
         response.send(piece)
         start += len(piece)
+    response.take_worker()
 
 
 def _send_parts(response: Response, file: StaticFile, ranges: list[tuple[int, int]]) -> None:

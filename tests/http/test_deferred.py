@@ -906,3 +906,53 @@ def test_events_to_many() -> None:
             client.read_until(b"0\r\n\r\n")
             assert client.ask(QUICK).body == b"quick"
         assert ask(server, QUICK).body == b"quick"
+
+
+LARGE = 8_000_000
+
+
+def test_greenlets_that_share_a_deferred_response_do_not_mix_their_bytes() -> None:
+    """The end of the message, and even the next response, once went into the middle of a chunk."""
+
+    def app(request: Request, response: Response) -> str | None:
+        if request.path != "/deferred":
+            return "second"
+        deferred = response.deferred()
+        deferred.write(b"head ")
+        deferred.flush()
+
+        def write_much() -> None:
+            deferred.write(b"A" * LARGE)
+            deferred.flush()
+
+        def end() -> None:
+            deferred.write(b" tail")
+            deferred.close()
+
+        writer = gevent.spawn(write_much)
+        gevent.spawn(lambda: (gevent.sleep(0.02), end()))
+        keep.append(writer)
+        return None
+
+    keep: list[gevent.Greenlet] = []
+    with serving(app) as server, Client(server) as client:
+        client.send(head("GET /deferred HTTP/1.1") + head("GET /second HTTP/1.1"))
+        wait_until(lambda: len(keep) == 1)
+        gevent.sleep(0.05)
+        assert client.answer().body == b"head " + b"A" * LARGE + b" tail"
+        assert client.answer().body == b"second"
+
+
+def test_no_interim_response_in_the_middle_of_a_deferred_one() -> None:
+    def app(request: Request, response: Response) -> None:
+        deferred = response.deferred()
+        deferred.write("hello ")
+        deferred.flush()
+        deferred.write(request.body())
+        deferred.close()
+
+    with serving(app) as server, Client(server) as client:
+        client.send(head("POST / HTTP/1.1", "Content-Length: 3", "Expect: 100-continue"))
+        client.read_until(b"hello \r\n")
+        client.send(b"abc")
+        assert client.rest() == b"3\r\nabc\r\n0\r\n\r\n"

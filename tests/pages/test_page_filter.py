@@ -461,3 +461,17 @@ def test_names_that_only_look_like_a_source(tree: Tree, site: Server) -> None:
     for name in ("p.psphere", "psp", "notes.psp/readme.txt"):
         page(tree, name, "x")
         assert body(site, f"/{name}") == "x"
+
+
+@pytest.mark.parametrize("path", ["p.psp/.", "x/../p.psp/.", "./p.psp/.", "p.psp"])
+def test_a_service_with_dots_in_its_path_does_not_send_the_source(tree: Tree, site: Server, path: str) -> None:
+    page(tree, "s.psp", '<?psp dir.service(request, request.data("p"), simforward=True) ?>')
+    page(tree, "p.psp", "<?psp secret = 1 ?>x")
+    assert b"secret" not in get(site, f"/s.psp?p={path}").body
+
+
+def test_settings_of_a_server_are_not_sent(tree: Tree, site: Server) -> None:
+    page(tree, "greenbas.toml", "password = 1")
+    page(tree, "f.psp", '<?psp response.forward("greenbas.toml") ?>')
+    assert get(site, "/greenbas.toml").status == 404
+    assert b"password" not in get(site, "/f.psp").body

@@ -507,3 +507,10 @@ def test_domains_are_normalized(given: str, domain: str) -> None:
     made = DomainReader(given, MemoryIo(), page404="x.html")
     assert (made.domain, made.page404, made.name()) == (domain, "x.html", "")
     assert repr(made) == f"<DomainReader {domain!r} priority 0>"
+
+
+def test_options_of_the_server_runs_no_handler() -> None:
+    seen = []
+    with serving(lambda request, response: seen.append(request.path)) as server:
+        answer = ask(server, "OPTIONS * HTTP/1.1\nHost: x\n\n")
+        assert (answer.status, answer["allow"], seen) == (200, "OPTIONS, GET, HEAD", [])
