@@ -59,6 +59,8 @@ def load(specs: Iterable[str | Spec]) -> Server:
         StartError: a folder or name does not exist, a module does not import, an application does not start, or there
             are two Servers. Nothing is left of those that had started.
     """
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # applications import what lies beside them
     named = [Spec.parse(spec) if isinstance(spec, str) else spec for spec in specs]
     found = [(spec, _resolve(spec)) for spec in named]
     servers = [thing for _, thing in found if isinstance(thing, Server)]
@@ -122,8 +124,6 @@ def _named(module_name: str, name: str) -> Any:
 
 
 def _imported(name: str) -> Any:
-    if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
-import sys
 from types import ModuleType
 from typing import Any
 
+from gevent.event import Event
+from gevent.lock import RLock
+from greenlet import GreenletExit, getcurrent
+
+from greenbas.appmodules import MODULES, AppModules
 from greenbas.dispatcher import Owner
-from greenbas.errors import NotDirectory, NotFound, StartError
+from greenbas.errors import IncorrectUse, InvalidName, NotDirectory, NotFound, StartError
 from greenbas.failures import describe_failure
 from greenbas.http import Request, Response
-from greenbas.io import Io
+from greenbas.io import Io, normalize
 from greenbas.pages import EXTENSION, Scope, psp_filter
 from greenbas.vfs import Program, ResourceReader
 
 __all__ = ["MODULES", "PRELOAD", "Application"]
 
 PRELOAD = ".preload.py"  # hidden, like everything whose name begins with a dot: never sent to a client
-MODULES = ".modules"
+WAIT_SECONDS = 10.0  # for the end of a reload: requests, and the end of the server
 
-_START = "."  # stands for the start script among the modules
 _numbers = itertools.count(1)
 _log = logging.getLogger("greenbas.app")
 
@@ -49,8 +52,12 @@ class Application(ResourceReader):
         self._package = f"app{next(_numbers)}"
         self._owner = Owner(self._title)
         self._scope = Scope()
-        self._modules: dict[str, ModuleType] = {}  # by the name that `appreq` knows them by
-        self._loaded = False
+        self._modules: AppModules | None = None
+        self._lock = RLock()  # for one load, unload or reload at a time; on_unload and pages may call them too
+        self._reloader: object = None  # the greenlet that reloads now
+        self._settled = Event()  # no reload is under way
+        self._settled.set()
+        self._loaded = self._ended = False
         self._failure: StartError | None = None
         self.load()
 
@@ -76,22 +83,31 @@ class Application(ResourceReader):
 
         Raises:
             StartError: the start script failed; everything that it had opened has been closed.
+            IncorrectUse: the application has been closed.
         """
-        if self._loaded:
-            return
-        self._owner = Owner(self._title)
-        script = self._new_module(_START)
-        self._scope = script.app
+        with self._lock:
+            if self._ended:
+                raise IncorrectUse(f"{self._title} has been closed: make another Application")
+            if not self._loaded:
+                self._load()
+
+    def _load(self) -> None:
+        self._owner = owner = Owner(self._title)
+        self._modules = modules = AppModules(self.io(), self._package, owner, {"dir": self})
+        self._scope = modules.scope
         try:
-            with self._owner.current():
-                self._run_preload(script.__dict__)
-        except (Exception, SystemExit) as error:
-            self._owner.close()
-            self._forget_modules()
+            with owner.current():
+                self._run_preload(modules.start.__dict__)
+        except BaseException as error:
             self._failure = StartError(describe_failure(self._title, error))
+            _close_both(owner, modules)
+            if isinstance(error, GreenletExit | KeyboardInterrupt):
+                raise
             raise self._failure from error
         psp_filter(self, self._scope)
         self._loaded, self._failure = True, None
+        if self._ended:  # closed meanwhile
+            self.unload()
 
     def _run_preload(self, scope: dict[str, Any]) -> None:
         try:
@@ -105,34 +121,60 @@ class Application(ResourceReader):
 
         The directory stays where it is mounted, and serves static files alone.
         """
-        if not self._loaded:
-            return
-        self._loaded = False
-        ending = getattr(self._scope, "on_unload", None)
-        if callable(ending):
+        with self._lock:
+            if not self._loaded:
+                return
+            self._loaded = False
             try:
-                with self._owner.current():
-                    ending()
-            except Exception:
-                _log.exception("%s: on_unload failed", self._title)
-        self._owner.close()
-        self._forget_modules()
-        self.set_filter(EXTENSION, None)
+                self._call_on_unload()
+            finally:
+                self.set_filter(EXTENSION, None)
+                _close_both(self._owner, self._modules)
+
+    def _call_on_unload(self) -> None:
+        ending = getattr(self._scope, "on_unload", None)
+        if not callable(ending):
+            return
+        try:
+            with self._owner.current():
+                ending()
+        except (GreenletExit, KeyboardInterrupt):
+            raise
+        except BaseException:  # a SystemExit or a Timeout too: nothing keeps an application from ending
+            _log.exception("%s: on_unload failed", self._title)
 
     def reload(self) -> None:
-        """Unload and load again; requests that are being served go on with the old one's objects.
+        """Unload and load again; requests that are being served go on with the old one's objects, new ones wait.
+
+        Nothing happens after `close`.
 
         Raises:
             StartError: the start script failed. Until the next reload that succeeds, the answer to all requests is 503.
         """
-        self.unload()
-        self._scope = Scope()
-        _collect()
-        self.load()
+        with self._lock:
+            if self._ended:
+                return
+            self._reloader = getcurrent()
+            self._settled.clear()
+            try:
+                self.unload()
+                self._scope, self._modules = Scope(), None
+                psp_filter(self, self._scope)  # so that index pages are not forgotten by who looks for one now
+                _collect()
+                self._load()
+            finally:
+                self._reloader = None
+                self._settled.set()
 
     def close(self) -> None:
-        """The server ends: unload."""
-        self.unload()
+        """The server ends: unload, for good."""
+        self._ended = True
+        # A start script that hangs must not keep the server from ending: it unloads itself when it is through.
+        if self._lock.acquire(timeout=WAIT_SECONDS):
+            try:
+                self.unload()
+            finally:
+                self._lock.release()
 
     # Its modules.
 
@@ -147,52 +189,54 @@ class Application(ResourceReader):
         Raises:
             ModuleNotFoundError: there is no such file.
         """
-        known = self._modules.get(name)
-        if known is not None:
-            return known
-        path = f"{MODULES}/{name.replace('.', '/')}.py"
-        made = self._new_module(name)  # known before it runs: modules may want each other
-        try:
-            if not all(part.isidentifier() for part in name.split(".")):
-                raise NotFound(path)
-            run = self.io().load_file(path, made.__dict__)
-            with self._owner.current():
-                run()
-        except BaseException as error:
-            self._forget_module(name)
-            if isinstance(error, NotFound | NotDirectory) and error.path == path:
-                words = f"this application has no module {name!r}: {path} is missing"
-                raise ModuleNotFoundError(words, name=name) from None
-            raise
-        return made
-
-    def _new_module(self, name: str) -> ModuleType:
-        # Dataclasses, pickle and others look a class's module up in sys.modules: there it has a name of its own.
-        made = ModuleType(self._package if name == _START else f"{self._package}.{name}")
-        scope = Scope(made.__dict__) if name == _START else self._scope
-        made.__dict__.update(app=scope, io=self.io(), dir=self, appreq=self.appreq, own=self._owner.own)
-        self._modules[name] = sys.modules[made.__name__] = made
-        return made
-
-    def _forget_module(self, name: str) -> None:
-        sys.modules.pop(self._modules.pop(name).__name__, None)
-
-    def _forget_modules(self) -> None:
-        for name in list(self._modules):
-            self._forget_module(name)
+        if self._modules is None:
+            raise ModuleNotFoundError(f"{self._title} is not loaded: it has no module {name!r}", name=name)
+        return self._modules.require(name)
 
     # Its requests. What runs code of the application does so on its behalf; files are sent without.
 
     def serve(self, request: Request, response: Response, path: str) -> bool:
-        """Answer as a resource reader does."""
-        if self._failure is not None:
-            response.set_header("Retry-After", "1")
-            response.send_error(503, str(self._failure) if request.dev else None)
-            return True
+        """Answer as a resource reader does; 503 while it does not run."""
         if self._function is None:
             return self.serve_itself(request, response, path)
+        if self._away() and self._refuse(request, response):
+            return True
         with self._owner.current():
             return super().serve(request, response, path)
+
+    def serve_itself(self, request: Request, response: Response, path: str) -> bool:
+        """Prologue, files, children; 503 while it does not run."""
+        if self._away() and self._refuse(request, response):
+            return True
+        return super().serve_itself(request, response, path)
+
+    def _away(self) -> bool:
+        return self._failure is not None or self._reloader is not None
+
+    def _trouble(self) -> StartError | None:
+        # Why it cannot answer, after a reload that is under way.
+        reloads = self._reloader is not None and self._reloader is not getcurrent()
+        if reloads and not self._settled.wait(WAIT_SECONDS):
+            return StartError(f"{self._title} is being reloaded, for more than {WAIT_SECONDS:g} s")
+        return self._failure
+
+    def _refuse(self, request: Request, response: Response) -> bool:
+        trouble = self._trouble()
+        if trouble is None:
+            return False
+        if request.included:  # status and headers are not for includes
+            raise StartError(str(trouble)) from trouble
+        response.set_header("Retry-After", "1")
+        response.send_error(503, str(trouble) if request.dev else None)
+        return True
+
+    def _serve_files(self, request: Request, response: Response, path: str) -> bool:
+        return not _secret(path) and super()._serve_files(request, response, path)
+
+    def _open_program(self, request: Request, path: str) -> Program:
+        if self._away() and (trouble := self._trouble()) is not None:  # since the request came here
+            raise StartError(str(trouble)) from trouble
+        return super()._open_program(request, path)
 
     def serve_prologue(self, request: Request, response: Response, path: str) -> bool:
         """Ask the prologue directories in their order."""
@@ -212,6 +256,25 @@ class Application(ResourceReader):
             program(request, response)
         finally:
             owner.leave(token)
+
+
+def _secret(path: str) -> bool:
+    # Sources, maybe with passwords: not even for forwards, whose path may be a client's.
+    if path[:1] != "." and "/." not in path:
+        return False
+    try:
+        first, _, rest = normalize(path).casefold().partition("/")
+    except InvalidName:
+        return False  # nothing has such a name
+    return first == MODULES or (first == PRELOAD and not rest)
+
+
+def _close_both(owner: Owner, modules: AppModules | None) -> None:
+    try:
+        owner.close()
+    finally:
+        if modules is not None:
+            modules.close()
 
 
 def _collect() -> None:

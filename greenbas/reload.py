@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from gevent.threadpool import ThreadPool
+from greenlet import GreenletExit
 
-from greenbas.application import Application
+from greenbas.application import MODULES, Application
 from greenbas.dispatcher import spawn
 from greenbas.errors import SettingError, StartError
 from greenbas.http import is_own
@@ -25,14 +26,16 @@ LOOK = 200  # milliseconds between looks at whether the server has stopped
 SETTLE = 50  # milliseconds without another change before one counts: editors write a file in several steps
 DEBOUNCE = 1000  # milliseconds after which it counts even if there are more
 
+DRAIN = 1.0  # seconds that running requests have before a restart; an event stream would hold it up for ever
+
 _log = logging.getLogger("greenbas.reload")
 
 
 class Reloader:
     """Watches the files of a server's applications and of the modules that were imported for it.
 
-    A change of an application's Python files or hidden files reloads it; its pages and static files need no reload. A
-    change of an imported module restarts the process.
+    A change of an application's start script, of what is in its modules' folder, or of its Python files reloads it; its
+    pages and static files need no reload. A change of an imported module restarts the process.
 
     Args:
         server: the server.
@@ -45,10 +48,10 @@ class Reloader:
     def __init__(self, server: Server, others: Iterable[Path] = ()) -> None:
         self._server = server
         apps = [app for app in server.root.walk() if isinstance(app, Application) and isinstance(app.io(), DiskIo)]
-        self._apps = {app_folder(app): app for app in apps}
-        self._modules = module_files() | {Path(os.path.realpath(file)) for file in others}
-        folders = {*self._apps, *(file.parent for file in self._modules)}
-        self._changes = Changes(folders)
+        self._apps = [(app_folder(app), app) for app in apps]  # one folder may be at several places
+        self._others = {Path(os.path.realpath(file)) for file in others}
+        folders = {folder for folder, _ in self._apps}
+        self._changes = Changes({Path.cwd(), *folders, *(file.parent for file in self._others | module_files())})
         self.must_restart = False  # the server has been stopped in order to begin again
 
     def start(self, early: Collection[Path] = ()) -> None:
@@ -69,13 +72,14 @@ class Reloader:
             self._act_on(files)
 
     def _act_on(self, files: set[Path]) -> None:
-        if changed := sorted(self._modules & files):
+        # Asked each time: pages and start scripts import more.
+        if changed := sorted((self._others | module_files()) & files):
             _log.info("%s changed: starting again", changed[0])
             self.must_restart = True
             self.stop()
-            spawn(self._server.stop, name="stop")
+            spawn(self._server.stop, DRAIN, name="stop")
             return
-        for folder, app in self._apps.items():
+        for folder, app in self._apps:
             if changed := sorted(file for file in files if _concerns(folder, file)):
                 self._reload(app, changed[0])
 
@@ -84,6 +88,10 @@ class Reloader:
             app.reload()
         except StartError as error:
             _log.error("%s", error)
+        except (GreenletExit, KeyboardInterrupt):
+            raise
+        except BaseException:  # a SystemExit or a Timeout too: the next change may mend it
+            _log.exception("%s changed: reloading the application at %s failed", changed, app.base_uri())
         else:
             _log.info("%s changed: reloaded the application at %s", changed, app.base_uri())
 
@@ -158,15 +166,17 @@ def serve_reloading(prepare: Callable[[], Launch], serve: Callable[[Launch], Non
     Raises:
         StartError: the library watchfiles is not installed.
     """
-    early = Changes([Path.cwd()])  # before anything is read: what changes meanwhile counts
+    # Before anything is read: what changes meanwhile counts.
+    early = Changes({Path.cwd(), *_folders_named(sys.argv[1:])})
     try:
         launch = prepare()
     except (SettingError, StartError) as error:
         print(f"greenbas: {error}\ngreenbas: waiting for a change", file=sys.stderr, flush=True)
-        for files in early:
-            if any(file.suffix in (".py", ".toml") for file in files):
-                restart()
-        raise  # nobody stops that loop
+        try:
+            next(iter(early))
+        except KeyboardInterrupt:
+            sys.exit(130)
+        restart()
     reloader = Reloader(launch.server, [] if launch.config is None else [launch.config.file])
     reloader.start(early.take(1))
     early.close()
@@ -175,18 +185,24 @@ def serve_reloading(prepare: Callable[[], Launch], serve: Callable[[Launch], Non
     finally:
         reloader.stop()
     if reloader.must_restart:
-        restart()
+        # Named, so that a file that is away for a moment is missed, and not the current folder served instead.
+        restart() if launch.config is None else restart("--config", str(launch.config.file))
 
 
-def restart() -> NoReturn:
-    """Replace this process by a new one with the same command line; nothing of this one goes on."""
+def restart(*more: str) -> NoReturn:
+    """Replace this process by a new one with the same command line, and these arguments unless it has the first."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, sys.orig_argv)
+    os.execv(sys.executable, [*sys.orig_argv, *(() if more[:1] and more[0] in sys.orig_argv else more)])
+
+
+def _folders_named(arguments: list[str]) -> set[Path]:
+    """What the command line seems to name, `PREFIX=FOLDER` too."""
+    return {Path(place) for one in arguments if os.path.isdir(place := one.rpartition("=")[2])}
 
 
 def _concerns(folder: Path, file: Path) -> bool:
     if not file.is_relative_to(folder):
         return False
-    parts = file.relative_to(folder).parts
-    return file.suffix == ".py" or any(part.startswith(".") for part in parts)
+    path = file.relative_to(folder)
+    return file.suffix == ".py" or path.parts[:1] == (MODULES,)  # not all that is hidden: pages keep data there

@@ -15,13 +15,14 @@ import pytest
 from commands import fill
 from launch import free_port
 from leaks import nothing_left
+from support import wait_until
 from trees import Tree
 from web import ask, get, head, serving
 
 from greenbas.app import load
 from greenbas.application import Application
 from greenbas.dispatcher import current_owner
-from greenbas.errors import StartError
+from greenbas.errors import IncorrectUse, StartError
 from greenbas.io import DiskIo, Io, MemoryIo
 from greenbas.vfs import Directory
 
@@ -380,3 +381,257 @@ def test_a_post_reaches_a_page() -> None:
             "POST /form.psp HTTP/1.1", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 5"
         )
         assert ask(server, request + "a=b+c", "POST").body == b"b c"
+
+
+# -- what happens at the same time ---------------------------------------------------------------------------------
+
+TICKING = """
+import gevent
+from greenbas import Timer
+timer = Timer(lambda: True)
+timer.set(60)
+gevent.sleep(0.02)
+log.append(timer)
+"""
+
+
+def ticking(log: list[Any]) -> Application:
+    return Application(io_of({".preload.py": "import __main__ as m\nlog = m.greenbas_log\n" + TICKING}))
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    log: list[Any] = []
+    monkeypatch.setattr(sys.modules["__main__"], "greenbas_log", log, raising=False)
+    return log
+
+
+def test_what_a_request_opens_after_a_reload_is_closed_with_it(timers: list[Any]) -> None:
+    page = """<?psp
+import gevent, __main__
+from greenbas import Timer, create
+log = __main__.greenbas_log
+app.started.set(); app.go.wait()
+timer = Timer(lambda: True); timer.set(60)
+sub = create.dir("late"); dir.insert(sub)
+log.extend([timer, gevent.spawn(gevent.sleep, 60), sub])
+log.append(timer.active)
+?>ok"""
+    io = io_of({".preload.py": "import gevent.event as e\nstarted, go = e.Event(), e.Event()", "p.psp": page})
+    with serving() as server:
+        app = Application(io)
+        server.insert(app)
+        started, go = app.scope.started, app.scope.go
+        asking = gevent.spawn(get, server, "/p.psp")
+        assert started.wait(5)
+        old = app.owner
+        app.reload()
+        go.set()
+        assert asking.get(timeout=5).body == b"ok"
+        timer, greenlet, sub, was_active = timers
+        wait_until(lambda: not timer.active and greenlet.dead and sub.parent is None)
+        wait_until(lambda: old.things() == [])
+        assert was_active
+
+
+def test_concurrent_reloads_leave_one(timers: list[Any]) -> None:
+    app = ticking(timers)
+    gevent.joinall([gevent.spawn(app.reload) for _ in range(3)], raise_error=True)
+    assert [timer.active for timer in timers] == [False, False, False, True]
+    app.close()
+    assert not timers[-1].active
+
+
+def test_close_during_a_reload_is_final(timers: list[Any]) -> None:
+    app = ticking(timers)
+    reloading = gevent.spawn(app.reload)
+    gevent.sleep(0.005)
+    app.close()
+    reloading.get(timeout=5)
+    assert [timer.active for timer in timers] == [False, False]
+    app.reload()
+    assert len(timers) == 2
+    with pytest.raises(IncorrectUse, match="has been closed"):
+        app.load()
+
+
+def test_close_does_not_wait_for_a_start_script_that_hangs(monkeypatch: pytest.MonkeyPatch, timers: list[Any]) -> None:
+    monkeypatch.setattr("greenbas.application.WAIT_SECONDS", 0.01)
+    app = ticking(timers)
+    write(app.io(), ".preload.py", "import __main__ as m\nlog = m.greenbas_log\nlog[0].go.wait()" + TICKING)
+    timers[:] = [type("Gate", (), {"go": gevent.event.Event()})]
+    reloading = gevent.spawn(app.reload)
+    gevent.sleep(0)
+    app.close()
+    timers[0].go.set()
+    reloading.get(timeout=5)
+    assert not timers[1].active  # it has unloaded itself
+
+
+ODD = {
+    "timeout": "with gevent.Timeout(0.001): gevent.sleep(5)",
+    "base": "raise BaseException('odd')",
+    "exit": "raise SystemExit(0)",
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_base_exception_in_the_start_script_is_a_start_error(kind: str) -> None:
+    script = "import gevent\nfrom greenbas import Timer\nTimer(print).set(60)\n" + ODD[kind]
+    before = set(sys.modules)
+    with nothing_left(), pytest.raises(StartError, match=r"line .*: (Timeout|BaseException|SystemExit): "):
+        Application(io_of({".preload.py": script}))
+    assert not [name for name in set(sys.modules) - before if name.startswith("app")]
+
+
+@pytest.mark.parametrize("kind", ["GreenletExit", "KeyboardInterrupt"])
+def test_who_is_ended_while_loading_cleans_up_too(kind: str, timers: list[Any]) -> None:
+    script = f"from greenlet import GreenletExit\nimport __main__ as m\nlog = m.greenbas_log\n{TICKING}\nraise {kind}\n"
+    before = set(sys.modules)
+    with pytest.raises((gevent.GreenletExit, KeyboardInterrupt)):
+        Application(io_of({".preload.py": script}))
+    assert not timers[0].active and not [name for name in set(sys.modules) - before if name.startswith("app")]
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_base_exception_in_on_unload_does_not_keep_it_open(
+    kind: str, timers: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    script = f"import __main__ as m\nlog = m.greenbas_log\n{TICKING}\ndef on_unload():\n    {ODD[kind]}\n"
+    app = Application(io_of({".preload.py": script}))
+    name = app.appreq.__self__._modules.start.__name__  # type: ignore[attr-defined]
+    app.unload()
+    assert not timers[0].active and name not in sys.modules and app.filter(".psp") is None
+    assert "on_unload failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "path", [".preload.py", "/.preload.py", "x/../.preload.py", ".modules/m.py", "/.modules//m.py", ".modules"]
+)
+@pytest.mark.parametrize("how", ["forward", "include"])
+def test_sources_are_hidden_from_forwards_too(path: str, how: str) -> None:
+    page = f"<?psp response.{how}(request.data('p')) ?>"
+    io = io_of({".preload.py": "x = 'password'", ".modules/m.py": "x = 'password'", "p.psp": page, ".note": "fine"})
+    with serving() as server:
+        server.insert(Application(io))
+        assert b"password" not in get(server, f"/p.psp?p={path}").body
+        assert get(server, f"/p.psp?p={path}").status != 200
+        assert get(server, "/p.psp?p=.note").body == b"fine"
+
+
+def test_a_module_that_is_being_loaded_is_waited_for() -> None:
+    app = Application(io_of({".modules/slow.py": "import gevent\ngevent.sleep(0.02)\nvalue = 1"}))
+    asking = [gevent.spawn(lambda: app.appreq("slow").value) for _ in range(3)]
+    assert [one.get(timeout=5) for one in asking] == [1, 1, 1]
+
+
+def test_two_greenlets_may_load_modules_that_want_each_other() -> None:
+    text = "import gevent\ngevent.sleep(0.01)\nother = appreq('{}')\nvalue = 1\n"
+    app = Application(io_of({".modules/a.py": text.format("b"), ".modules/b.py": text.format("a")}))
+    a, b = gevent.spawn(app.appreq, "a"), gevent.spawn(app.appreq, "b")
+    assert a.get(timeout=5).other is b.get(timeout=5) and b.get().other is a.get()
+    assert a.get().value == b.get().value == 1
+
+
+def test_a_module_that_fails_leaves_nothing_open(timers: list[Any]) -> None:
+    bad = f"import __main__ as m\nlog = m.greenbas_log\n{TICKING}\n1/0"
+    app = Application(io_of({".modules/bad.py": bad, ".modules/good.py": bad.removesuffix("1/0")}))
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            app.appreq("bad")
+    assert [timer.active for timer in timers] == [False] * 3 and app.owner.things() == []
+    app.appreq("good")
+    assert timers[3].active
+    app.unload()
+    assert not timers[3].active
+
+
+def test_a_module_that_fails_after_an_unload_says_why() -> None:
+    app = Application(io_of({".modules/late.py": "import gevent\ngevent.sleep(0.01)\nraise ValueError('original')"}))
+    asking = gevent.spawn(app.appreq, "late")
+    gevent.sleep(0)
+    app.reload()
+    with pytest.raises(ValueError, match="original"):
+        asking.get(timeout=5)
+
+
+SLOW_START = """
+import __main__
+gates = __main__.greenbas_log
+if gates:
+    gates[0].set()
+    gates[1].wait()
+value = len(gates)
+"""
+
+
+@pytest.mark.parametrize("path", ["/", "/index.psp", "/include.psp", "/style.css"])
+def test_requests_wait_for_a_reload(path: str, timers: list[Any]) -> None:
+    include = "<?psp response.include('index.psp') ?>"
+    files = {"index.psp": "<?psp= app.value ?>", "include.psp": include, "style.css": "2"}
+    with serving() as server:
+        app = Application(io_of({".preload.py": SLOW_START, **files}))
+        server.insert(app)
+        timers += [gevent.event.Event(), gevent.event.Event()]
+        reloading = gevent.spawn(app.reload)
+        assert timers[0].wait(5)
+        asking = gevent.spawn(get, server, path)
+        gevent.sleep(0.02)
+        assert not asking.dead
+        timers[1].set()
+        reloading.get(timeout=5)
+        answer = asking.get(timeout=5)
+        assert (answer.status, answer.body) == (200, b"2")
+
+
+def test_a_page_in_flight_may_include_another_during_a_reload(timers: list[Any]) -> None:
+    slow = "<?psp app.started.set(); app.go.wait(); response.include('index.psp') ?>"
+    start = "import gevent.event as e\nstarted, go = e.Event(), e.Event()\n" + SLOW_START
+    with serving() as server:
+        app = Application(io_of({".preload.py": start, "index.psp": "<?psp= app.value ?>", "slow.psp": slow}))
+        server.insert(app)
+        started, go = app.scope.started, app.scope.go
+        asking = gevent.spawn(get, server, "/slow.psp")
+        assert started.wait(5)
+        timers += [gevent.event.Event(), gevent.event.Event()]
+        reloading = gevent.spawn(app.reload)
+        assert timers[0].wait(5)
+        go.set()
+        gevent.sleep(0.02)
+        timers[1].set()
+        reloading.get(timeout=5)
+        assert asking.get(timeout=5).body == b"2"
+
+
+def test_requests_do_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, timers: list[Any]) -> None:
+    monkeypatch.setattr("greenbas.application.WAIT_SECONDS", 0.01)
+    with serving() as server:
+        app = Application(io_of({".preload.py": SLOW_START}))
+        server.insert(app)
+        timers += [gevent.event.Event(), gevent.event.Event()]
+        reloading = gevent.spawn(app.reload)
+        assert timers[0].wait(5)
+        answer = get(server, "/")
+        assert answer.status == 503 and answer["retry-after"] == "1"
+        timers[1].set()
+        reloading.get(timeout=5)
+
+
+def test_an_include_from_an_application_that_failed_raises_the_start_error() -> None:
+    page = "<?psp\ntry: response.include('/b/x.psp')\nexcept Exception as e: print(type(e).__name__, e)\n?>"
+    with serving() as server:
+        bad = Application(io_of({"x.psp": "x"}), name="b", priority=1)
+        server.insert(bad)
+        server.insert(Application(io_of({"p.psp": page})))
+        write(bad.io(), ".preload.py", "1/0")
+        with pytest.raises(StartError):
+            bad.reload()
+        assert body(server, "/p.psp").startswith("StartError ")
+        assert "ZeroDivisionError" in body(server, "/p.psp")
+
+
+def test_a_page_may_reload_its_own_application() -> None:
+    with serving() as server:
+        page = "<?psp dir.reload() ?><?psp response.include('i.psp') ?>"
+        server.insert(Application(io_of({"r.psp": page, "i.psp": "i"})))
+        assert body(server, "/r.psp") == "i"

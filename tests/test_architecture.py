@@ -33,7 +33,7 @@ ROOMS = [
 ]
 # The modules that put it together: above every room, and free to import each other.
 TOP = ["server", "app", "config", "plugin", "trace", "metrics", "emitter", "debug", "create", "limits", "logs"]
-TOP += ["application", "failures", "newapp", "reload"]
+TOP += ["application", "appmodules", "failures", "newapp", "reload"]
 TOP += ["declaration", "discovery", "registry", "lifecycle", "tables", "mounts", "launch", "check"]
 TOP += ["cli", "__init__", "__main__"]
 LEVEL = {name: level for level, name in enumerate(ROOMS)} | dict.fromkeys(TOP, len(ROOMS))

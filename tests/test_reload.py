@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import gevent
+import h11
 import pytest
-from commands import GREENBAS, fill, running
-from launch import free_port
+from commands import GREENBAS, Running, fill, running
 from leaks import nothing_left
 from support import wait_until
 from web import get, serving
@@ -43,7 +47,10 @@ def body(port: int, path: str = "/") -> str:
         (".preload.py", "x = 1\npart = appreq('part')\n", True),
         (".modules/part.py", "text = 'two'\n", True),
         (".modules/new.py", "", True),
-        (".data/table.json", "{}", True),
+        (".modules/table.json", "{}", True),
+        (".data/table.json", "{}", False),
+        (".upload-x1y2", "half a file", False),
+        ("uploads/.upload-x1y2", "half a file", False),
         ("tool.py", "", True),
         ("index.psp", "page", False),
         ("style.css", "p {}", False),
@@ -85,6 +92,22 @@ def test_a_mistake_is_told_and_can_be_mended(tmp_path: Path, caplog: pytest.LogC
         reloader.stop()
 
 
+@pytest.mark.parametrize("error", [SystemExit(0), gevent.Timeout(), BaseException("odd")])
+def test_whatever_a_reload_raises_is_logged(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def reload(app: Application) -> None:
+        raise error
+
+    with serving() as server:
+        server.insert(app_in(tmp_path))
+        reloader = Reloader(server)
+        monkeypatch.setattr(Application, "reload", reload)
+        reloader._act_on({tmp_path / ".preload.py"})
+        assert "reloading the application at / failed" in caplog.text
+        reloader.stop()
+
+
 def test_nothing_is_left_when_it_stops(tmp_path: Path) -> None:
     with nothing_left(), serving() as server:
         server.insert(app_in(tmp_path))
@@ -123,22 +146,76 @@ def answer(request, response):
 """
 
 
+class Restarted:
+    """A server that begins again and again, each time with another port."""
+
+    def __init__(self, server: Running) -> None:
+        self.server = server
+
+    def says(self, text: str, path: str = "/") -> None:
+        """Wait until it answers with this."""
+        wait_until(lambda: self._answer(path) == text, timeout=20)
+
+    def _answer(self, path: str) -> str | None:
+        port = re.findall(r"greenbas serves http://127.0.0.1:(\d+)/", self.server.out)[-1]
+        try:
+            return body(int(port), path)
+        except (OSError, h11.RemoteProtocolError):
+            return None  # in between
+
+
+@contextlib.contextmanager
+def reloading(folder: Path, *arguments: str) -> Iterator[Restarted]:
+    with running(folder, [*GREENBAS, "serve", *arguments, "--port", "0", "--reload"]) as server:
+        yield Restarted(server)
+
+
 def test_a_changed_module_begins_the_process_anew(tmp_path: Path) -> None:
     fill(tmp_path, {"site_one.py": HANDLER.format(text="one")})
-    port = str(free_port())
-    command = [*GREENBAS, "serve", "site_one:server", "--port", port, "--reload"]
-    with running(tmp_path, command) as server:
-        assert body(server.port) == "one"
+    with reloading(tmp_path, "site_one:server") as site:
+        site.says("one")
         fill(tmp_path, {"site_one.py": HANDLER.format(text="two")})
-        wait_until(lambda: answers(server.port) == "two", timeout=20)
+        site.says("two")
         fill(tmp_path, {"site_one.py": "def broken(:\n"})
-        wait_until(lambda: "line 1: invalid syntax" in server.err, timeout=20)
+        wait_until(lambda: "line 1: invalid syntax" in site.server.err, timeout=20)
         fill(tmp_path, {"site_one.py": HANDLER.format(text="three")})
-        wait_until(lambda: answers(server.port) == "three", timeout=20)
+        site.says("three")
 
 
-def answers(port: int) -> str | None:
-    try:
-        return body(port)
-    except OSError:
-        return None
+def test_a_module_that_a_start_script_imports(tmp_path: Path) -> None:
+    """From the current folder, which is on the path of applications, too; and imported after the start."""
+    fill(tmp_path, {"app/.preload.py": "text = 'none'", "app/a.psp": "<?psp= app.text ?>", "helper_one.py": "x = 1"})
+    with reloading(tmp_path, "app") as site:
+        site.says("none", "/a.psp")
+        fill(tmp_path, {"app/.preload.py": "import helper_one\ntext = helper_one.x"})
+        site.says("1", "/a.psp")
+        fill(tmp_path, {"helper_one.py": "x = 22"})
+        site.says("22", "/a.psp")
+
+
+def test_a_configuration_that_is_away_for_a_moment(tmp_path: Path) -> None:
+    """The current folder once was served in its place, and remained it."""
+    toml = "[[app]]\npath = 'app'\n"
+    fill(tmp_path, {"greenbas.toml": toml, "app/index.html": "app", "secret.txt": "secret"})
+    with reloading(tmp_path) as site:
+        site.says("app")
+        (tmp_path / "greenbas.toml").unlink()
+        wait_until(lambda: "waiting for a change" in site.server.err, timeout=20)
+        fill(tmp_path, {"greenbas.toml": toml})
+        wait_until(lambda: site.server.out.count("greenbas serves") == 2, timeout=20)
+        site.says("app")
+        assert site._answer("/secret.txt") != "secret"
+
+
+def test_one_folder_at_two_places(tmp_path: Path) -> None:
+    with serving() as server:
+        for name in ("one", "two"):
+            fill(tmp_path, FILES)
+            server.insert(Application(DiskIo(str(tmp_path)), name=name))
+        port = server.listeners[0].port
+        reloader = Reloader(server)
+        reloader.start()
+        fill(tmp_path, {".modules/part.py": "text = 'new'\n"})
+        for name in ("one", "two"):
+            wait_until(lambda name=name: body(port, f"/{name}/") == "new", timeout=10)
+        reloader.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from contextvars import Context, ContextVar, Token
 from typing import Any, TypeVar
 
 import gevent
+from gevent._hub_local import get_hub_if_exists
 from greenlet import GreenletExit, getcurrent
 
 from greenbas.errors import IncorrectUse
@@ -21,7 +23,7 @@ __all__ = ["Owner", "current_owner"]
 T = TypeVar("T")
 End = Callable[[Any], object]
 
-# A greenlet that is killed may clean up, but not hold up who waits for its end.
+# Greenlets that are killed may clean up, but all together not hold up longer who waits for their end.
 KILL_SECONDS = 2.0
 
 _log = logging.getLogger("greenbas.owner")
@@ -35,13 +37,20 @@ class Owner:
     anything else that has to be closed is given to `own`. The current owner is a context variable, so what a greenlet
     or timer of an owner opens belongs to that owner too.
 
+    Whoever works on behalf of an owner when it is closed may go on, such as a request. What is opened then is closed
+    when the last of them has left.
+
     Args:
         name: for messages.
+        parent: who takes what is opened after this one has been closed.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, parent: Owner | None = None) -> None:
         self.name = name
         self.closed = False
+        self._parent = parent
+        self._inside = 0  # how many work on its behalf, between `enter` and `leave`
+        self._closing = 0  # how many calls of `close` will look for more
         self._numbers = itertools.count()
         self._things: dict[int, tuple[Callable[[], Any], End | None]] = {}  # in the order of opening
         _watch_greenlets()
@@ -60,11 +69,16 @@ class Owner:
 
     def enter(self) -> Token[Owner | None]:
         """As `current`, for the path of requests: give the result to `leave`."""
-        return _current.set(self)
+        token = _current.set(self)
+        self._inside += 1
+        return token
 
     def leave(self, token: Token[Owner | None]) -> None:
         """Be the current owner no longer."""
         _current.reset(token)
+        self._inside -= 1
+        if self.closed and not self._inside and self._things:
+            self.close()
 
     def own(self, thing: T) -> T:
         """Close `thing` together with the owner; it is kept alive until then.
@@ -80,7 +94,8 @@ class Owner:
         """
         if _closer(thing) is None:
             raise TypeError(f"{thing!r:.80} cannot be owned: it has none of the methods {', '.join(_CLOSERS)}")
-        self._things[next(self._numbers)] = (lambda: thing), None
+        place = self._open()
+        place._things[next(place._numbers)] = (lambda: thing), None
         return thing
 
     def watch(self, thing: Any, end: End | None = None) -> None:
@@ -90,36 +105,79 @@ class Owner:
             thing: what to close.
             end: closes it when called with it; without one it is done as in `own`.
         """
-        number = next(self._numbers)
-        self._things[number] = weakref.ref(thing, lambda _: self._things.pop(number, None)), end
+        place = self._open()
+        things, number = place._things, next(place._numbers)
+        things[number] = weakref.ref(thing, lambda _: things.pop(number, None)), end
 
     def things(self) -> list[Any]:
         """What it owns now, in the order of opening."""
         return [thing for find, _ in list(self._things.values()) if (thing := find()) is not None]
 
     def close(self) -> None:
-        """Close everything, the youngest first. What fails is logged, and the rest is closed nevertheless."""
+        """Close everything: first greenlets, then the rest, the youngest first. What fails is logged."""
+        deadline = time.monotonic() + KILL_SECONDS
         self.closed = True
-        while self._things:  # what ends may open something once more
-            entries = list(self._things.values())
-            self._things.clear()
-            for find, end in reversed(entries):
-                thing = find()
-                if thing is not None:
+        self._closing += 1
+        try:
+            while self._things:  # what ends may open something once more
+                self._close_all(self._take(), deadline)
+        finally:
+            self._closing -= 1
+
+    def _open(self) -> Owner:
+        # Where something registers now.
+        if not self.closed:
+            return self
+        if self._parent is not None:
+            return self._parent._open()
+        if not self._inside and not self._closing and get_hub_if_exists() is not None:
+            # Left over, such as a greenlet that has resisted: nobody will leave. Not at once: a timer is not yet set.
+            self._closing += 1
+            Context().run(gevent.spawn, self._close_late)
+        return self
+
+    def _close_late(self) -> None:
+        try:
+            self.close()
+        finally:
+            self._closing -= 1
+
+    def _take(self) -> list[tuple[Any, End | None]]:
+        # What is to be closed, the youngest first; what modules own is closed together with the rest.
+        entries = list(self._things.values())
+        self._things.clear()
+        found: list[tuple[Any, End | None]] = []
+        for find, end in reversed(entries):
+            thing = find()
+            if isinstance(thing, Owner):
+                thing.closed = True
+                found += thing._take()
+            elif thing is not None:
+                found.append((thing, end))
+        return found
+
+    def _close_all(self, things: list[tuple[Any, End | None]], deadline: float) -> None:
+        greenlets = [thing for thing, _ in things if isinstance(thing, gevent.Greenlet) and thing is not getcurrent()]
+        for greenlet in greenlets:
+            greenlet.kill(_exit_of(greenlet), block=False)
+        try:
+            gevent.joinall(greenlets, timeout=max(0.0, deadline - time.monotonic()))
+        finally:
+            for thing, end in things:
+                if not isinstance(thing, gevent.Greenlet):
                     self._close(thing, end)
 
     def _close(self, thing: Any, end: End | None) -> None:
         try:
             if end is not None:
                 end(thing)
-            elif isinstance(thing, gevent.Greenlet):
-                if thing is not getcurrent():
-                    thing.kill(_exit_of(thing), timeout=KILL_SECONDS)
             elif (closer := _closer(thing)) is not None:
                 closer()
         except IncorrectUse:
             pass  # such as a timer that has failed: it is over already
-        except Exception:
+        except (GreenletExit, KeyboardInterrupt):
+            raise
+        except BaseException:  # a SystemExit or a Timeout too: the rest is to be closed
             _log.exception("%s: closing %r failed", self.name, thing)
 
 
@@ -152,7 +210,7 @@ def _watch_greenlets() -> None:
 
 def _spawned(greenlet: gevent.Greenlet) -> None:
     owner = _current.get()
-    if owner is None or owner.closed:
+    if owner is None:
         return
     owner.watch(greenlet)
     if greenlet.gr_context is None:  # gevent's own spawn hands on no context; what this one opens has an owner too

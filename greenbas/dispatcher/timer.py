@@ -149,7 +149,7 @@ class Timer:
                 result = next(result)
         except StopIteration:
             return self._end()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a tick that wants to exit shall not end the server
             return self._fail(error)
         if self._generator is not None and result is not True:
             return self._end()
@@ -164,6 +164,7 @@ class Timer:
         self._failure = error
         self._disarm()
         _log.error("timer %s failed and is dead", _name(self._function), exc_info=error)
+        _forget_frames(error)
         return False
 
     def _check(self, ended: bool = True) -> None:
@@ -171,6 +172,13 @@ class Timer:
             raise IncorrectUse(f"Timer callback failed: {self._failure!r}") from self._failure
         if ended and self._exhausted:
             raise IncorrectUse("the timer's generator has ended: make a new timer")
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    # The log has them. Here they would keep alive what the tick held, such as a response that somebody waits for.
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _name(function: Tick) -> str:

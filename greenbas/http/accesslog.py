@@ -54,7 +54,7 @@ class AccessRecord(logging.LogRecord):
         self.__dict__.update(_USUAL)
         self.created = created = time.time()
         self.msecs = created % 1 * 1000
-        self.client = request.peername()[0]
+        self.client = request.peername()[0] or "-"  # unknown once the socket is closed
         self.user = None
         self.method = request.method
         self.target = request.target

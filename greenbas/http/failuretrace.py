@@ -19,7 +19,7 @@ from types import FrameType, FunctionType, ModuleType, TracebackType
 
 from gevent import Timeout
 
-from greenbas.http.failurevalues import Values, cut, plain, type_name
+from greenbas.http.failurevalues import Values, cut, masked, plain, type_name
 
 __all__ = ["Failure", "Frame", "Source", "describe"]
 
@@ -37,6 +37,7 @@ MAX_FILE = 2 * 1024 * 1024  # bytes of a source file; nobody writes larger ones 
 _FOREIGN = ("<frozen", *(sysconfig.get_path(key) + os.sep for key in ("stdlib", "platstdlib", "purelib", "platlib")))
 _FOREIGN += (os.path.dirname(os.path.dirname(__file__)) + os.sep,)
 _NO_FILES = frozenset({"<string>", "<unknown>", "<stdin>"})  # other names in angle brackets are files of an I/O
+_COMPILED = (".pxd", ".pyx")  # gevent's own, which name their sources without a folder
 _PAGE = ".psp"  # a server page is the user's, wherever it lies
 _DEFINITIONS = (ModuleType, FunctionType, type)  # what a module is full of, and nobody looks for
 
@@ -128,10 +129,14 @@ def _describe(error: BaseException, values: Values | None) -> list[Failure]:
         left -= sum(isinstance(frame, Frame) for frame in frames)
         kind = type_name(current)
         notes = getattr(current, "__notes__", None)
-        notes = tuple(plain(note, MAX_MESSAGE) for note in notes[:MAX_NAMES]) if isinstance(notes, list) else ()
-        told.append(Failure(kind, plain(current, MAX_MESSAGE), notes, relation, frames))
+        notes = tuple(_message(note) for note in notes[:MAX_NAMES]) if isinstance(notes, list) else ()
+        told.append(Failure(kind, _message(current), notes, relation, frames))
         waiting.extendleft(reversed(list(_related(current, kind))))
     return told
+
+
+def _message(value: object) -> str:
+    return cut(masked(plain(value, MAX_MESSAGE)), MAX_MESSAGE)
 
 
 def _related(error: BaseException, kind: str) -> Iterator[tuple[BaseException, str]]:
@@ -180,7 +185,7 @@ def _frame(frame: FrameType, line: int, values: Values | None) -> Frame:
 
 def is_own(file: str) -> bool:
     """Whether a file is the user's: a page, or not of Python, an installed package or greenbas."""
-    return file.endswith(_PAGE) or not (file.startswith(_FOREIGN) or file in _NO_FILES)
+    return file.endswith(_PAGE) or not (file.startswith(_FOREIGN) or file.endswith(_COMPILED) or file in _NO_FILES)
 
 
 def _syntax(error: SyntaxError, file: str, line: int) -> Frame:

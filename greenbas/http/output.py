@@ -8,6 +8,7 @@ Framing headers are ours: no handler can contradict the bytes that follow.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -26,6 +27,8 @@ __all__ = ["Kept", "Output"]
 
 Mode = Literal["", "write", "send", "aborted", "over"]
 Kept = tuple[list[bytes], int, int, int | None, Mode, Any]  # output that is set aside
+
+_log = logging.getLogger("greenbas.http")
 
 LARGE = 256 * 1024  # a body beyond this goes out by itself: joining it with the head would copy it once more
 _NO_LINES: dict[str, bytes] = {}
@@ -301,7 +304,7 @@ class Output(ResponseHead):
         if self._chunked:
             self._transmit(b"0\r\n\r\n", final=True)
         elif self._announced is not None and self._body_size < self._announced:
-            self._close = True  # the client was promised more: only the end of the connection tells it
+            self._break_promise(self._body_size)
 
     def expire(self) -> None:
         """The request is over: whoever kept this object must not reach into the next response of the connection."""
@@ -367,9 +370,14 @@ class Output(ResponseHead):
         # The head, and the body that goes with it: none for HEAD and some statuses.
         if self._announced is None:
             self._announced = length
-        elif self._announced != length:
-            self._close = self._close or not self._is_bodiless()
+        elif self._announced != length and not self._is_bodiless():
+            self._break_promise(length)
         return b"".join(self._commit()), b"" if self._is_bodiless() else body
+
+    def _break_promise(self, length: int) -> None:
+        # The client was told more: only the end of the connection shows it.
+        self._close = True
+        _log.warning("%r: the body has %d bytes, Content-Length says %d", self._request, length, self._announced)
 
     def _flush_parts(self, final: bool = False) -> None:
         data = b"".join(self._parts)

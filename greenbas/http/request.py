@@ -335,6 +335,8 @@ class Request:
         Returns:
             True; also inside a forward or include, whatever the method.
         """
+        if isinstance(methods, str):
+            raise TypeError(f"allow({methods!r}): give a list, such as [{methods!r}]")
         if not self.initial:
             return True
         allowed = list(dict.fromkeys([*methods, "HEAD", "OPTIONS"] if use_defaults else methods))

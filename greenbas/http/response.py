@@ -143,6 +143,8 @@ class Response(Output):
 
     def redirect_with(self, status: int, url: str) -> None:
         """An empty response with this 3xx status and an absolute Location."""
+        if not isinstance(url, str):
+            raise TypeError(f"a redirect goes to a URL, not to {url!r:.80}")
         self._replace_output()
         self.set_status(status)
         self.set_header("Location", self.encode_redirect_url(url))

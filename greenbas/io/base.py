@@ -261,7 +261,12 @@ class Io(ABC):
         if file_name != self.real_path(path):
             _show_lines(file_name, source)
         # dont_inherit: the __future__ imports of this module are not the file's.
-        code = compile(source, file_name, "exec", dont_inherit=True)
+        try:
+            code = compile(source, file_name, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            if error.filename is None:  # of what cannot even be read as text, Python names no place
+                error.filename, error.lineno = file_name, 1
+            raise
 
         def run() -> dict[str, Any]:
             scope = {} if env is None else env

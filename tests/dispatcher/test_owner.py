@@ -236,3 +236,75 @@ def test_a_native_thread_sees_the_owner_of_its_caller() -> None:
     with owner.current():
         assert offload(current_owner) is owner
     assert contextvars.copy_context().run(current_owner) is None
+
+
+def test_what_is_opened_after_the_end_is_closed_when_the_last_has_left() -> None:
+    owner, log = Owner("app"), []
+    with owner.current():
+        with owner.current():
+            owner.close()
+            timer, greenlet = Timer(print), gevent.spawn(gevent.sleep, 60)
+            timer.set(60)
+            owner.own(Closable(log, "late"))
+        assert timer.active and not greenlet.dead and log == []
+    assert not timer.active and greenlet.dead and log == ["late"] and owner.things() == []
+
+
+def test_what_a_left_over_greenlet_opens_is_closed_soon() -> None:
+    owner = Owner("app")
+    opened: list[Any] = []
+
+    def open_late() -> None:
+        timer = Timer(print)
+        timer.set(60)
+        opened.extend([timer, gevent.spawn(gevent.sleep, 60)])
+
+    with owner.current():
+        context = contextvars.copy_context()
+    owner.close()
+    context.run(open_late)
+    assert opened[0].active
+    wait_until(lambda: not opened[0].active and opened[1].dead)
+
+
+def test_a_child_hands_on_what_comes_late() -> None:
+    parent, log = Owner("app"), []
+    child = Owner("module", parent)
+    parent.own(child)
+    child.own(Closable(log, "early"))
+    child.close()
+    child.own(Closable(log, "late"))
+    assert log == ["early"]
+    parent.close()
+    assert log == ["early", "late"]
+
+
+def test_those_that_resist_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined: list[tuple[int, bool]] = []
+    join = gevent.joinall
+
+    def joinall(greenlets: list[Any], timeout: float) -> Any:
+        joined.append((len(greenlets), timeout <= 0.05))
+        return join(greenlets, timeout=timeout)
+
+    monkeypatch.setattr("greenbas.dispatcher.owner.KILL_SECONDS", 0.05)
+    monkeypatch.setattr(gevent, "joinall", joinall)
+    go, owner = gevent.event.Event(), Owner("app")
+
+    def stubborn() -> None:
+        while not go.is_set():
+            try:
+                go.wait()
+            except gevent.GreenletExit:
+                pass
+
+    child = owner.own(Owner("module", owner))
+    with child.current():
+        greenlets = [gevent.spawn(stubborn) for _ in range(3)]
+    with owner.current():
+        greenlets.append(gevent.spawn(stubborn))
+    gevent.sleep(0)
+    owner.close()
+    assert joined == [(4, True)]
+    go.set()
+    join(greenlets)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import sys
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -547,3 +549,30 @@ def test_repr_is_for_operators() -> None:
     timer.set(90)
     assert repr(timer) == "<Timer fails every 90 s>"
     timer.cancel()
+
+
+def test_a_tick_that_wants_to_exit_does_not_end_the_program(caplog: pytest.LogCaptureFixture) -> None:
+    timer = Timer(lambda: sys.exit(4))
+    timer.set(0)
+    wait_until(lambda: "is dead" in caplog.text)
+    with pytest.raises(IncorrectUse, match=r"SystemExit\(4\)"):
+        timer.set(1)
+
+
+def test_a_failed_tick_lets_go_of_what_it_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response that was deferred to it, for one: its client would wait until the collector comes by."""
+    monkeypatch.setattr(logging.getLogger("greenbas.timer"), "propagate", False)  # pytest keeps records, and their frames
+
+    class Thing:
+        pass
+
+    def tick() -> None:
+        thing = Thing()
+        kept.append(weakref.ref(thing))
+        raise ValueError("no")
+
+    kept: list[weakref.ref[Thing]] = []
+    timer = Timer(tick)
+    timer.set(0)
+    wait_until(lambda: kept and kept[0]() is None)
+    assert not timer.active

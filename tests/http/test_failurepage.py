@@ -743,3 +743,49 @@ def test_both_can_be_sent() -> None:
 def test_nothing_is_loaded_by_the_page(tmp_path: Path) -> None:
     page = failure_page(run(compiled(TWENTY, tmp_path / "shop.py")), 500, "abc-1", "GET", "/")
     assert not re.search(r"https?:|url\(|<script|@import", page)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pwd", "db_passwd", "auth", "DSN", "session_id", "jwt", "csrf", "otp", "totp_code", "aws_access_key", "bearer"],
+)
+def test_more_names_of_secrets(name: str) -> None:
+    values = Values(time.monotonic() + 10)
+    assert values.short(name, "hunter2") == HIDDEN
+    assert "hunter2" not in values.short("data", {name: "hunter2"})
+    assert "hunter2" not in values.short("text", f"{name}=hunter2&x=1")
+
+
+@pytest.mark.parametrize("name", ["author", "authors", "footprint", "option", "key", "passenger_count_"])
+def test_names_that_only_sound_like_secrets(name: str) -> None:
+    assert Values(time.monotonic() + 10).short(name, "soup") == "'soup'"
+
+
+@pytest.mark.parametrize(
+    "text", ["postgres://me:hunter2@db/x", "redis://:hun@ter2@h:1", "amqp://u:hunter2" + "x" * 300]
+)
+def test_passwords_of_urls_are_hidden(text: str) -> None:
+    shown = Values(time.monotonic() + 10).short("url", text)
+    assert "hunter2" not in shown and "ter2" not in shown and HIDDEN in shown
+    assert Values(time.monotonic() + 10).short("url", "http://host:80/x@y") == "'http://host:80/x@y'"
+
+
+def test_messages_and_targets_have_no_secrets() -> None:
+    word = "retnuh"[::-1]  # the page shows these lines
+
+    def fails() -> None:
+        error = ValueError(f"cannot connect to db://me:{word}2@host, pwd={word}3, port=5")
+        error.add_note(f"token: {word}4")
+        raise error
+
+    error = raised(fails)
+    target = f"/login?password={word}5&a=1"
+    page = page_of(error, target).text
+    told = json.dumps(failure_json(error, 500, "abc-1", "GET", target))
+    for text in (page, told):
+        assert not re.search(f"{word}[2-5]", text)
+        assert "port=5" in text and "&a=1" in text
+    assert f"GET /login?password={HIDDEN}&a=1" in page
+    (first,) = describe(error)
+    assert first.message == f"cannot connect to db://me:{HIDDEN}@host, pwd={HIDDEN}, port=5"
+    assert first.notes == (f"token: {HIDDEN}",)

@@ -64,7 +64,6 @@ def post(body: str, *lines: str, line: str = "POST / HTTP/1.1") -> bytes:
             {"path": "/a", "host": "y:8", "domain": "y", "url": "http://y:8/a"},
             id="absolute",
         ),
-        pytest.param("OPTIONS * HTTP/1.1", {"path": "*", "relpath": ""}, id="asterisk"),
         pytest.param("GET /a/b HTTP/1.1", {"relpath": "a/b"}, id="relpath"),
     ],
 )

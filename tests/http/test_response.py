@@ -9,7 +9,7 @@ from typing import Any
 
 import h11
 import pytest
-from web import Answer, Client, ask, head, serving
+from web import Answer, Client, ask, get, head, serving
 
 from greenbas.errors import Abort, IncorrectUse, IsCommitted, LocalProtocolError, MixingWriteSend
 from greenbas.http import Request, Response
@@ -830,3 +830,26 @@ def test_head_of_what_fails_behind_much_output() -> None:
         got = client.ask(HEAD)
         assert (got.status, got["Content-Length"]) in [(200, "5"), (500, got["Content-Length"])]
         assert int(got["Content-Length"]) < 5000
+
+
+def test_a_body_shorter_than_announced_is_told_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def app(request: Request, response: Response) -> None:
+        response.set_content_length(5)
+        response.write("abc")
+
+    with serving(app) as server, Client(server) as client:
+        client.send(head("GET / HTTP/1.1"))
+        assert client.rest().endswith(b"\r\n\r\nabc")
+    assert "the body has 3 bytes, Content-Length says 5" in caplog.text
+
+
+@pytest.mark.parametrize("url", [None, 5, b"/x"])
+def test_a_redirect_to_what_is_no_url(url: Any) -> None:
+    with serving(lambda request, response: response.send_redirect(url)) as server:
+        assert get(server, "/").status == 500
+
+
+def test_allow_wants_a_list() -> None:
+    """A str once was taken for its letters: Allow: G, E, T."""
+    with serving(lambda request, response: request.allow("GET") and None, dev=True) as server:  # type: ignore[arg-type]
+        assert b"give a list" in get(server, "/").body
