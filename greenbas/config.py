@@ -29,6 +29,7 @@ from greenbas.tables import convert_table, make_table, nearest
 __all__ = ["FILE", "AppTable", "Config", "MountTable", "ServerTable", "find", "read"]
 
 FILE = "greenbas.toml"
+MAX_PORT = 65535
 
 T = TypeVar("T")
 
@@ -179,7 +180,7 @@ _TABLES = ("server", "http", "app", "mount", "plugin")
 
 def _parsed(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_bytes().decode("utf-8"))
+        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))  # editors of some systems begin with a mark
     except OSError as error:
         raise StartError(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -189,10 +190,19 @@ def _parsed(file: Path) -> dict[str, Any]:
         if found := re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", words, re.DOTALL):
             words, line = found[1], f" line {found[2]}"
         raise SettingError(f"{file}{line}: {words}") from error
+    except RecursionError as error:
+        raise SettingError(f"{file}: its arrays or tables are nested too deeply") from error
+    except ValueError as error:  # Python's limit for the digits of a number
+        raise SettingError(f"{file}: a value that cannot be read: {error}") from error
 
 
 def _server_values(given: Any) -> dict[str, Any]:
     made = make_table(ServerTable, _table(given))
+    for name, port in (("port", made.port), ("port_range", made.port_range)):
+        if port is not None and not 0 <= port <= MAX_PORT:
+            raise SettingError(f"{name}: {port} is no port: use 0 to {MAX_PORT}")
+    if "\0" in made.host:
+        raise SettingError(f"host: {made.host!r:.80} holds a NUL: use an address or a name")
     if made.port_range is not None and made.port_range < made.port:
         raise SettingError(f"port_range {made.port_range} is below port {made.port}")
     return convert_table(ServerTable, given)
@@ -245,4 +255,3 @@ def _labelled(label: str, function: Callable[..., T], *arguments: Any) -> T:
         broken = isinstance(error, PluginError) and not isinstance(error, AttributeError)
         kind = PluginError if broken else SettingError
         raise kind(f"{label} {error}") from error
-

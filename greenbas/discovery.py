@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -52,25 +53,72 @@ class Found:
         return f"plugin {self.name!r}{package}"
 
 
-def entry_points() -> list[EntryPoint]:
-    """The entry points of all plugins, greenbas's own first: nobody can take the names that those add."""
+def entry_points() -> list[EntryPoint | Found]:
+    """The entry points of all plugins, greenbas's own first: nobody can take the names that those add.
+
+    Returns:
+        They, and a failure for each package whose list of them cannot be read.
+    """
     # Here, as it costs more than the rest of greenbas's start-up.
     from importlib import metadata
 
-    def rank(entry: EntryPoint) -> tuple[bool, str, str]:
-        package = entry.dist.name if entry.dist is not None else ""
+    def rank(entry: EntryPoint | Found) -> tuple[bool, str, str]:
+        if isinstance(entry, Found):
+            return True, entry.distribution, entry.name
+        # What an installer has left over may have no name.
+        package = (entry.dist.name or "") if entry.dist is not None else ""
         return package != "greenbas", package, entry.name
 
-    return sorted(metadata.entry_points(group=GROUP), key=rank)
+    found: list[EntryPoint | Found]
+    try:
+        found = [*metadata.entry_points(group=GROUP)]
+    except Exception:  # of one package; it does not say of which
+        found = _one_by_one(metadata.distributions())
+    return sorted(found, key=rank)
 
 
-def load_entry(entry: EntryPoint) -> Found:
-    """Import the object that an entry point names, and see that it is a well-formed Plugin of that name."""
+def _one_by_one(distributions: Iterable[Distribution]) -> list[EntryPoint | Found]:
+    found: list[EntryPoint | Found] = []
+    seen: set[str] = set()
+    for distribution in distributions:
+        name = distribution.name or ""
+        if name and _normal(name) in seen:
+            continue  # the first on the path counts
+        seen.add(_normal(name))
+        try:
+            found += distribution.entry_points.select(group=GROUP)
+        except Exception as error:
+            if _may_have_plugins(distribution):
+                words = f"its entry_points.txt cannot be read ({type(error).__name__}: {error}): install it again"
+                broken = _of_distribution(name, distribution)
+                found.append(replace(broken, error=PluginError(f"package {name!r}: {words}")))
+    return found
+
+
+def _may_have_plugins(distribution: Distribution) -> bool:
+    try:
+        return GROUP in (distribution.read_text("entry_points.txt") or "")
+    except Exception:
+        return True  # nobody knows
+
+
+def load_entry(entry: EntryPoint | Found) -> Found:
+    """Import the object that an entry point names, and see that it is a well-formed Plugin of that name.
+
+    Args:
+        entry: one of `entry_points`; what has failed already stays as it is.
+    """
+    if isinstance(entry, Found):
+        return entry
     found = _of_distribution(entry.name, entry.dist)
+    try:
+        module = entry.module
+    except Exception:
+        return replace(found, error=PluginError(f"{found}: its entry point {entry.value!r} is not 'module:name'"))
     try:
         plugin = entry.load()
     except (Exception, SystemExit) as error:
-        return replace(found, error=_failure(found, entry.module, error))
+        return replace(found, error=_failure(found, module, error))
     try:
         check_declaration(plugin)
         if plugin.name != entry.name:
@@ -107,7 +155,7 @@ def _of_distribution(name: str, distribution: Distribution | None) -> Found:
     if distribution is None:
         return Found(name=name)
     extras = tuple(distribution.metadata.get_all("Provides-Extra") or ())
-    return Found(name=name, distribution=distribution.name, version=distribution.version, extras=extras)
+    return Found(name=name, distribution=distribution.name or "", version=distribution.version or "", extras=extras)
 
 
 def _failure(found: Found, module: str, error: BaseException) -> PluginError:

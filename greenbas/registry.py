@@ -12,13 +12,16 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.machinery import PathFinder
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent.lock import RLock
 
 from greenbas.declaration import PARTS, Plugin, check_declaration
 from greenbas.discovery import Found, entry_points, load_entry, load_reference
 from greenbas.errors import PluginError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["COMMANDS", "NameMissing", "Registry", "is_module"]
 
@@ -35,7 +38,8 @@ class Registry:
     def __init__(self) -> None:
         self._found: list[Found] = []
         self._resolved: dict[tuple[Plugin, str, str], Any] = {}
-        self._scanned = False
+        self._entries: list[EntryPoint | Found] | None = None  # those that are not loaded yet; None: not looked for
+        self._loading = False
         self._lock = RLock()  # a plugin's module may wait while it is imported; others have to wait for it, too
 
     def register(self, plugin: Plugin) -> None:
@@ -141,18 +145,27 @@ class Registry:
 
     def _scan(self) -> None:
         with self._lock:
-            if self._scanned:
-                return
-            self._scanned = True
-            for entry in entry_points():
-                found = load_entry(entry)
-                try:
-                    if found.usable is not None:
-                        self._check_clashes(found.usable)
-                except PluginError as error:
-                    words = str(error).removeprefix(f"plugin {found.name!r}: ")
-                    found = replace(found, error=PluginError(f"{found}: {words}"))
-                self._found.append(found)
+            if self._loading:
+                return  # a plugin's module asks while it is imported: it sees those before it
+            if self._entries is None:
+                self._entries = entry_points()
+            self._loading = True
+            try:
+                # A timeout or an end that comes in an import leaves that entry and the later ones to who asks next.
+                while self._entries:
+                    self._found.append(self._checked(load_entry(self._entries[0])))
+                    del self._entries[0]
+            finally:
+                self._loading = False
+
+    def _checked(self, found: Found) -> Found:
+        try:
+            if found.usable is not None:
+                self._check_clashes(found.usable)
+        except PluginError as error:
+            words = str(error).removeprefix(f"plugin {found.name!r}: ")
+            return replace(found, error=PluginError(f"{found}: {words}"))
+        return found
 
     def _check_clashes(self, plugin: Plugin) -> None:
         for found in self._found:

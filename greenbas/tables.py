@@ -69,12 +69,14 @@ def convert(name: str, value: Any, hint: Any) -> Any:
     Raises:
         SettingError: the value is not of that type.
     """
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise SettingError(f"{name}: the number has {value.bit_length():,} bits: TOML has whole numbers of 64")
     origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
         return _convert_to_one(name, value, typing.get_args(hint))
     if origin is Literal:
         if value not in typing.get_args(hint):
-            raise SettingError(f"{name}: {value!r} is none of {', '.join(map(str, typing.get_args(hint)))}")
+            raise SettingError(f"{name}: {_shown(value)} is none of {', '.join(map(str, typing.get_args(hint)))}")
         return value
     kind = origin or hint
     if kind in (tuple, list) or (isinstance(kind, type) and issubclass(kind, (frozenset, set))):
@@ -83,7 +85,7 @@ def convert(name: str, value: Any, hint: Any) -> Any:
         return float(value)
     words = _WORDS.get(kind)
     if words is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-        raise SettingError(f"{name}: {value!r} is {words}")
+        raise SettingError(f"{name}: {_shown(value)} is {words}")
     return value
 
 
@@ -110,13 +112,20 @@ def _convert_to_one(name: str, value: Any, hints: tuple[Any, ...]) -> Any:
 
 def _convert_array(name: str, value: Any, kind: Any, hints: tuple[Any, ...]) -> Any:
     if not isinstance(value, list | tuple):
-        raise SettingError(f"{name}: {value!r} is not an array")
+        raise SettingError(f"{name}: {_shown(value)} is not an array")
     if kind is tuple and hints and hints[-1] is not Ellipsis:
         if len(value) != len(hints):
-            raise SettingError(f"{name}: {value!r} must have {len(hints)} elements")
+            raise SettingError(f"{name}: {_shown(value)} must have {len(hints)} elements")
         return tuple(convert(name, one, hint) for one, hint in zip(value, hints, strict=True))
     hint = hints[0] if hints else Any
     return kind(convert(name, one, hint) for one in value)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # a number of very many digits in it, or too deep
+        return f"this {type(value).__name__}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -185,6 +185,17 @@ def test_an_empty_file_says_nothing(here: Path) -> None:
         ("[http]\ntrusted_proxies = 'x'\n", "greenbas.toml: [http] trusted_proxies: 'x' is not an array"),
         ("[server]\nprot = 3\n", "greenbas.toml: [server] unknown setting 'prot'; did you mean 'port'?"),
         ("[server]\nport = '3'\n", "greenbas.toml: [server] port: '3' is not a whole number"),
+        ("[server]\nport = -1\n", "greenbas.toml: [server] port: -1 is no port: use 0 to 65535"),
+        ("[server]\nport = 65536\n", "greenbas.toml: [server] port: 65536 is no port: use 0 to 65535"),
+        ("[server]\nport_range = 70000\n", "greenbas.toml: [server] port_range: 70000 is no port: use 0 to 65535"),
+        ("[server]\nhost = 'a\\u0000'\n".replace("'", '"'), "greenbas.toml: [server] host: 'a\\x00' holds a NUL: .*"),
+        (
+            f"[http]\nhead_timeout = 1{'0' * 400}\n",
+            "greenbas.toml: [http] head_timeout: the number has 1,329 bits: TOML has whole numbers of 64",
+        ),
+        (f"[server]\nlog = [0x{'f' * 5000}]\n", "greenbas.toml: [server] log: this list is none of text, json, none"),
+        (f"[http]\nhead_timeout = {'1' * 5000}\n", "greenbas.toml: a value that cannot be read: .*4300 digits.*"),
+        (f"x = {'[' * 5000}{']' * 5000}\n", "greenbas.toml: its arrays or tables are nested too deeply"),
         ("[server]\nhost = 3\n", "greenbas.toml: [server] host: 3 is not a text"),
         ("[server]\nlog = 'xml'\n", "greenbas.toml: [server] log: 'xml' is none of text, json, none"),
         ("[server]\nport_range = 80\n", "greenbas.toml: [server] port_range 80 is below port 9357"),
@@ -211,6 +222,11 @@ def test_a_file_that_is_no_text(here: Path) -> None:
     (here / "greenbas.toml").write_bytes(b"[server]\nhost = '\xff'\n")
     with pytest.raises(SettingError, match=r"^greenbas.toml: not UTF-8: invalid start byte at byte 17$"):
         find(None)
+
+
+def test_a_file_with_a_byte_order_mark(here: Path) -> None:
+    (here / "greenbas.toml").write_bytes(b"\xef\xbb\xbf[server]\nport = 8000\n")
+    assert read("greenbas.toml").server == {"port": 8000}
 
 
 @pytest.mark.parametrize(

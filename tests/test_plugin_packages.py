@@ -195,6 +195,48 @@ def test_two_greenlets_that_ask_at_once_both_wait_for_the_import(site: Path) -> 
     assert [one.value for one in asking] == [Directory] * 3
 
 
+@pytest.mark.parametrize("error", ["gevent.Timeout", "KeyboardInterrupt", "gevent.GreenletExit"])
+def test_an_end_that_comes_in_an_import_hides_no_later_plugin(site: Path, error: str) -> None:
+    source = f"import gevent\nfrom plugin_gate import gate\nif gate.pop():\n    raise {error}\n"
+    source += "from greenbas.plugin import Plugin\nplugin = Plugin(name='aa')\n"
+    fill(site, {"plugin_gate.py": "gate = [False, True]\n"})
+    lay_out(site, "test-aa", {"aa.py": source}, {"aa": "aa:plugin"})
+    lay_out(site, "test-light", MODULES, {"light": "light:plugin"})
+    with pytest.raises(BaseException) as caught:
+        plugin.plugins()
+    assert type(caught.value).__name__ == error.rpartition(".")[2]
+    found = [one for one in plugin.plugins() if one.name in ("aa", "light")]
+    assert [(one.name, one.error) for one in found] == [("aa", None), ("light", None)]
+    assert len(plugin.plugins()) == len({one.name for one in plugin.plugins()})
+
+
+def test_a_package_that_was_left_over_without_metadata(site: Path) -> None:
+    lay_out(site, "test-light", MODULES, {"light": "light:plugin"})
+    (site / "test_light-1.0.dist-info" / "METADATA").unlink()
+    (found,) = [one for one in plugin.plugins() if one.name == "light"]
+    assert (found.error, found.distribution, found.version) == (None, "", "")
+    assert type(create.lamp("x")).__name__ == "Lamp"
+
+
+def test_a_list_of_entry_points_that_cannot_be_read(site: Path) -> None:
+    lay_out(site, "test-light", MODULES, {"light": "light:plugin"})
+    lay_out(site, "test-bad", {}, {"bad": "bad:plugin"})
+    lay_out(site, "test-other", {}, {})
+    with (site / "test_bad-1.0.dist-info" / "entry_points.txt").open("a") as file:
+        file.write("no equals sign\n")
+    (site / "test_other-1.0.dist-info" / "entry_points.txt").write_text("[console_scripts]\nneither here\n")
+    found = {one.name: one for one in plugin.plugins()}
+    assert str(found["test-bad"].error).startswith("package 'test-bad': its entry_points.txt cannot be read (")
+    assert "test-other" not in found
+    assert found["light"].error is None and found["statuspage"].error is None
+
+
+def test_an_entry_point_that_is_no_reference(site: Path) -> None:
+    lay_out(site, "test-bad", {}, {"bad": "!!"})
+    (found,) = [one for one in plugin.plugins() if one.name == "bad"]
+    assert str(found.error) == "plugin 'bad' of test-bad 1.0: its entry point '!!' is not 'module:name'"
+
+
 def test_nothing_is_looked_for_before_a_name_is_asked_for(site: Path) -> None:
     """In a process of its own: what is imported by whom."""
     lay_out(site, "test-light", MODULES, {"light": "light:plugin"})

@@ -15,7 +15,7 @@ from typing import Any
 
 from greenbas.http.errorpage import error_page
 from greenbas.http.failuretrace import Failure, Frame, Source, describe
-from greenbas.http.failurevalues import type_name
+from greenbas.http.failurevalues import masked, type_name
 from greenbas.protocol import reason
 
 __all__ = ["failure_json", "failure_page", "prefers_json"]
@@ -76,7 +76,7 @@ def failure_page(error: BaseException, status: int, request_id: str, method: str
         At most 256 KiB as UTF-8, with nothing in it that a browser would load.
     """
     try:
-        page = _render(error, status, request_id, method, target)
+        page = _render(error, status, request_id, method, masked(target[:MAX_TARGET]))
     except BaseException:  # the failure itself matters more than that it could not be shown nicely
         page = error_page(status, None, request_id=request_id, detail=_plain_text(error))
     return _encodable(page)
@@ -103,7 +103,7 @@ def failure_json(error: BaseException, status: int, request_id: str, method: str
         told["related"] = [{"relation": _encodable(one.relation), **_as_json(one)} for one in others]
     except BaseException:
         told = {"error": type_name(error), "message": "", "traceback": [], "related": []}
-    target = _encodable(target[:MAX_TARGET])
+    target = _encodable(masked(target[:MAX_TARGET])[:MAX_TARGET])
     return {**told, "status": status, "request": request_id, "method": _encodable(method), "target": target}
 
 
@@ -258,6 +258,7 @@ def _marked(source: Source | None) -> str:
 def _plain_text(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(error))
+        text = "\n".join(masked(line) for line in text.split("\n"))  # by lines, as source code is among them
     except BaseException:
         text = type_name(error)
     if len(text) <= MAX_TEXT:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-__all__ = ["MAX_VALUE", "Values", "cut", "plain", "type_name"]
+__all__ = ["MAX_VALUE", "Values", "cut", "masked", "plain", "type_name"]
 
 MAX_VALUE = 200  # characters
 MAX_ITEMS = 8  # of a container
@@ -18,13 +18,17 @@ MAX_LEVEL = 3  # of containers in containers
 MAX_BITS = 512  # of an integer: Python takes quadratic time to write one down, and refuses beyond 4300 digits
 HIDDEN = "••••••"
 
-_SECRET_WORDS = r"passwo?r?d|passphrase|secret|token|authorization|cookie|credential|(?:api|private)[_-]?key"
+_SECRET_WORDS = (
+    r"passw|passphrase|pwd|secret|token|authorization|auth(?!or)|bearer|cookie|credential|session|jwt|csrf|xsrf"
+    r"|(?:api|private|access)[_-]?key|(?<![^\W_])(?:dsn|t?otp)(?![^\W_])"  # the short ones only as words
+)
 _SECRET = re.compile(_SECRET_WORDS, re.IGNORECASE)
 # The same inside of a text: password='x', ('token', "y"), api_key=z&..., Authorization: Basic QWxh...
 _SECRET_VALUE = re.compile(
     rf"""((?:{_SECRET_WORDS})[\w-]*(?:['"]\s*[,:=]|\s*[:=])\s*)(b?'[^']*'?|b?"[^"]*"?|[^,;)}}\]>'"&\\]+)""",
     re.IGNORECASE,
 )
+_URL_PASSWORD = re.compile(r"""(://[^\s/:@'"]*:)[^\s/'"]+([@…])""")  # one that is cut off has lost its "@"
 _TELLING_NOTHING = ("None", "True", "False", "''", '""', "b''")
 
 
@@ -46,7 +50,7 @@ class Values:
             value: anything.
         """
         text = self._named(name, value, MAX_LEVEL)
-        return cut(_SECRET_VALUE.sub(_hide, cut(text, MAX_VALUE)), MAX_VALUE)
+        return cut(masked(cut(text, MAX_VALUE)), MAX_VALUE)
 
     def _named(self, name: str, value: object, level: int) -> str:
         text = self._text(value, level)
@@ -103,6 +107,11 @@ _MAKERS: dict[object, Callable[[Values, Any, int], str]] = {
     **dict.fromkeys((kind.__repr__ for kind in (str, bytes, bytearray)), Values._characters),
     int.__repr__: Values._integer,
 }
+
+
+def masked(text: str) -> str:
+    """A text without the values in it that look like secrets: ``password=...``, ``scheme://user:password@host``."""
+    return _SECRET_VALUE.sub(_hide, _URL_PASSWORD.sub(rf"\1{HIDDEN}\2", text))
 
 
 def type_name(value: object) -> str:

@@ -108,7 +108,8 @@ class ResponseHead:
         lines = (self._lines or {}).get(key)
         if lines is None:
             return None
-        return ", ".join(line.partition(": ")[2] for line in lines.decode("latin-1").splitlines())
+        values = [line.partition(b": ")[2] for line in lines.split(b"\r\n")[:-1]]
+        return b", ".join(values).decode("latin-1")
 
     def header_names(self) -> list[str]:
         """The names of the headers set so far, as they will be sent."""

@@ -103,8 +103,6 @@ class WsgiCall:
         if self._length is not None and self._is_without_body():
             return  # the head says all
         response = self._response
-        if response.byte_count() + len(block) == self._length:
-            response.release_worker()  # the last one: who takes it slowly shall not keep others waiting
         response.write(block)
         if not self._request.included:
             response.flush()

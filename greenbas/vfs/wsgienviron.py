@@ -75,6 +75,10 @@ class Environs:
         secure = request.is_secure()
         if secure or message.authority is not section.host or not section.host or "HTTP_X_FORWARDED_HOST" in environ:
             _set_host(environ, request, secure)
+        if not environ["SERVER_NAME"]:  # "Host: :80"; PEP 3333 forbids an empty one
+            address, port, ipv6 = request.sockname()
+            environ["SERVER_NAME"] = f"[{address}]" if ipv6 else address or "localhost"  # no address: a Unix socket
+            environ["SERVER_PORT"] = str(port)
         return environ
 
     def _template(self, request: Request) -> dict[str, Any]:

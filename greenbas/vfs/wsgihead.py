@@ -52,10 +52,10 @@ class WsgiHead:
         """Make it the head of a response, but for the length. Headers that are set there stay, and cookies add up."""
         if response.get_status() != self.code or self.reason is not None:
             response.set_status(self.code, self.reason)
-        cookies = self.lines.get("set-cookie", b"").decode("latin-1").splitlines()
+        cookies = self.lines.get("set-cookie", b"").split(b"\r\n")[:-1]  # splitlines() of a str ends one at 0x85, too
         if cookies and response.contains_header("Set-Cookie") is not None:
             for line in cookies:
-                response.add_header("Set-Cookie", line.partition(": ")[2])
+                response.add_header("Set-Cookie", line.partition(b": ")[2].decode("latin-1"))
         response.adopt_lines(self.lines)
 
     def _take(self, name: str, value: str) -> None:

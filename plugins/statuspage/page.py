@@ -9,7 +9,7 @@ from greenbas import Request, Response, Server
 from greenbas.http import NO_STORE
 from greenbas.vfs import Directory
 from greenbas_plugins.statuspage.render import content_security_policy, render
-from greenbas_plugins.statuspage.settings import StatusSettings, covers
+from greenbas_plugins.statuspage.settings import StatusSettings, covers, is_known
 from greenbas_plugins.statuspage.watch import metrics_of
 
 __all__ = ["StatusPage"]
@@ -66,8 +66,18 @@ def _refusal(request: Request, server: Server, settings: StatusSettings) -> str 
     address, port, _ = request.peername()
     if not covers(settings.allow, address):
         return f"{address} is not in the setting allow of the plugin statuspage"
+    # A page of elsewhere may have its name resolved to this address later (DNS rebinding): the browser then sends that
+    # name. Both are looked at, as a script can send X-Forwarded-Host, but not Host.
+    named = request.message.authority.decode("latin-1").lower() if request.message.authority else ""
+    for host in [_without_port(named), request.domain()] if named else []:
+        if not is_known(settings.hosts, host):
+            return f"{host!r} is not in the setting hosts of the plugin statuspage"
     # The port is 0 if the address is what a trusted proxy has told.
     told = any(request.header(name) is not None for name in _PROXY_FIELDS)
     if told and port and not covers(server.settings.trusted_proxies, address):
         return f"the proxy at {address} hides its clients: add it to trusted_proxies"
     return None
+
+
+def _without_port(host: str) -> str:
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]

@@ -561,7 +561,8 @@ def test_a_tick_that_wants_to_exit_does_not_end_the_program(caplog: pytest.LogCa
 
 def test_a_failed_tick_lets_go_of_what_it_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """A response that was deferred to it, for one: its client would wait until the collector comes by."""
-    monkeypatch.setattr(logging.getLogger("greenbas.timer"), "propagate", False)  # pytest keeps records, and their frames
+    # pytest keeps log records, and with them the frames.
+    monkeypatch.setattr(logging.getLogger("greenbas.timer"), "propagate", False)
 
     class Thing:
         pass

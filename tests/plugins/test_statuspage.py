@@ -26,15 +26,16 @@ from greenbas_plugins.statuspage.settings import StatusSettings, covers
 from greenbas_plugins.statuspage.watch import metrics_of, start, stop
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def settings() -> Iterator[Any]:
     """Called with fields, as greenbas.toml has them: they are the settings in force."""
 
     def change(**fields: Any) -> None:
-        greenbas.plugin.configure("statuspage", fields)
+        greenbas.plugin.configure("statuspage", {"hosts": ["x", "Shop.example"], **fields})
 
-    yield change
     change()
+    yield change
+    greenbas.plugin.configure("statuspage", {})
 
 
 @pytest.fixture
@@ -207,6 +208,42 @@ def test_behind_a_proxy(
 
 
 @pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("127.0.0.1:9357", 200),
+        ("[::1]:9357", 200),
+        ("localhost:9357", 200),
+        ("LOCALHOST.", 200),
+        ("shop.example:80", 200),
+        ("shop.example.", 200),
+        ("evil.example", 403),
+        ("localhost.evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("2130706433", 403),
+        (":80", 403),
+    ],
+)
+def test_names_that_were_rebound_to_this_machine(server: Server, host: str, status: int) -> None:
+    for path in ("/status/", "/status/status.json"):
+        assert ask(server, f"GET {path} HTTP/1.1\nHost: {host}\n\n").status == status
+    assert ask(server, "GET /status/ HTTP/1.0\n\n").status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "forwarded", "status"),
+    [("127.0.0.1", "shop.example", 200), ("127.0.0.1", "evil.example", 403), ("evil.example", "localhost", 403)],
+)
+def test_rebinding_behind_a_proxy(host: str, forwarded: str, status: int) -> None:
+    lines = [f"Host: {host}", f"X-Forwarded-Host: {forwarded}", "X-Forwarded-For: 127.0.0.1"]
+    with serving(trusted_proxies=("127.0.0.1",)) as server:
+        server.insert(StatusPage())
+        start(server)
+        assert ask(server, "\n".join(["GET /status/ HTTP/1.1", *lines, "", ""])).status == status
+        stop(server)
+
+
+@pytest.mark.parametrize(
     ("items", "address", "covered"),
     [
         (("127.0.0.0/8", "::1"), "127.0.0.1", True),
@@ -235,6 +272,9 @@ def test_networks(items: tuple[str, ...], address: str, covered: bool) -> None:
         ({"allow": ("localhost",)}, "'localhost'.*write an address"),
         ({"allow": ("10.0.0.1/8",)}, "has host bits set"),
         ({"allow": "127.0.0.1"}, "allow: '127.0.0.1' is no list"),
+        ({"hosts": "shop.example"}, "hosts: 'shop.example' is no list"),
+        ({"hosts": ("shop.example:80",)}, "hosts: 'shop.example:80' is no name"),
+        ({"hosts": ("http://shop",)}, "is no name"),
         ({"interval": 0}, "interval: 0 is not 0.2 seconds or more"),
         ({"interval": float("nan")}, "interval: nan"),
         ({"interval": float("inf")}, "interval: inf"),

@@ -25,6 +25,7 @@ from web import Answer, Client, ask, get, head, serving
 from greenbas import Server
 from greenbas.errors import AlreadyInserted, IncorrectUse
 from greenbas.vfs import Directory, WsgiDirectory, is_wsgi
+from greenbas.vfs.wsgierrors import MAX_RECORD, ErrorLog
 
 Environ = dict[str, Any]
 Start = Callable[..., Callable[[bytes], object]]
@@ -358,6 +359,13 @@ def test_environ(request_: str, expected: dict[str, str | None]) -> None:
             assert found["REMOTE_PORT"] == str(port)
 
 
+def test_a_host_without_a_name_is_the_local_address() -> None:
+    with mounted(validator(show)) as server:
+        for _ in range(3):
+            found = environ_of(ask(server, "GET / HTTP/1.1\nHost: :80\n\n"))
+            assert (found["SERVER_NAME"], found["SERVER_PORT"]) == ("127.0.0.1", str(server.listeners[0].port))
+
+
 def test_environ_behind_a_trusted_proxy() -> None:
     def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
         environ["SCHEME"] = environ["wsgi.url_scheme"]
@@ -664,6 +672,21 @@ def test_headers_of_others_stay_and_cookies_add_up() -> None:
                 assert sorted(names) == (["first"] if headers == [TEXT] else ["first", "second"])
 
 
+def test_cookies_with_the_byte_0x85_stay_whole() -> None:
+    seen: list[str | None] = []
+
+    def before(request: Any, response: Any) -> bool:
+        response.add_header("Set-Cookie", "first=1")
+        response.set_header("X-Mine", "a\x85b: c")
+        seen.append(response.contains_header("X-Mine"))
+        return False
+
+    with mounted(starts("200 OK", [("Set-Cookie", "a=1\x85b: 2"), ("Set-Cookie", "c=3")])) as server:
+        server.root.children[0].set_func(before)
+        assert get(server, "/").all("set-cookie") == ["first=1", "a=1\x85b: 2", "c=3"]
+    assert seen == ["a\x85b: c"]
+
+
 BAD: list[tuple[Any, Any, Any, str]] = [
     (200, [TEXT], (), "start_response takes a status such as '200 OK'"),
     (b"200 OK", [TEXT], (), "not b'200 OK'"),
@@ -801,6 +824,24 @@ def test_a_block_has_left_before_the_next_is_asked_for(how: str) -> None:
         go.set()
         assert b"later" in client.read_until(b"later" if how == "length" else b"0\r\n\r\n")
         assert client.ask(head("HEAD / HTTP/1.1")).status == 200
+
+
+def test_after_the_last_block_the_worker_is_the_applications_still() -> None:
+    go = Event()
+
+    def app(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        start_response("200 OK", [TEXT, ("Content-Length", "4")])
+        yield b"la"
+        yield b"st"
+        go.wait(10)
+
+    with mounted(app, max_workers=1, queue_length=0) as server, Client(server) as client:
+        client.send(head("GET / HTTP/1.1"))
+        assert client.read_until(b"last").endswith(b"last")
+        try:
+            assert get(server, "/").status == 503
+        finally:
+            go.set()
 
 
 def test_fewer_bytes_than_announced_end_the_connection() -> None:
@@ -1022,6 +1063,19 @@ def test_wsgi_errors_end_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
         get(server, "/")
     found = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     assert found == [("greenbas.wsgi", "ERROR", text) for text in ["one two %s", "three", "four", "five", "six"]]
+
+
+def test_wsgi_errors_that_never_end_a_line_are_not_kept(caplog: pytest.LogCaptureFixture) -> None:
+    log = ErrorLog()
+    for _ in range(30_000):
+        assert log.write("x") == 1
+    assert [len(record.getMessage()) for record in caplog.records] == [MAX_RECORD] * 3
+    assert log.write("y" * MAX_RECORD * 2 + "\nz") == MAX_RECORD * 2 + 2
+    log.flush()
+    log.flush()
+    text = "".join(record.getMessage() for record in caplog.records)
+    assert text == "x" * 30_000 + "y" * MAX_RECORD * 2 + "z"
+    assert max(len(record.getMessage()) for record in caplog.records) == MAX_RECORD
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
