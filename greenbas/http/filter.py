@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ LEVEL = 6  # zlib's own choice; a higher one costs twice the time for a percent
 WORTH_COMPRESSING = 256  # bytes; a shorter response fits one packet anyway
 
 
-class Filter:
+class Filter(ABC):
     """A filter that is active on a response; made by `Response.set_response`.
 
     Args:
@@ -105,8 +106,9 @@ class Filter:
         self._active = False
         self._response.end_filter()
 
+    @abstractmethod
     def _transform(self, data: bytes) -> bytes:
-        raise NotImplementedError
+        """What comes out for a piece that goes in."""
 
     def _end(self) -> bytes:
         return b""
