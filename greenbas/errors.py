@@ -18,6 +18,7 @@
        │  ├─ IncludeNotValid                      an included resource changed status or headers
        │  ├─ IsCommitted                          the response head has been sent
        │  ├─ MixingWriteSend                      write() and send() in one response
+       │  ├─ SessionExpired                       the session has ended
        │  ├─ TooManyForwards                      forwards or redirects that never end
        │  └─ TooManyIncludes                      includes that never end
        ├─ IoError             (OSError)           .path
@@ -31,9 +32,16 @@
        │  └─ NoSpace
        ├─ NetError            (OSError)
        │  ├─ BindFailed
+       │  ├─ CannotConnect    (ConnectionError)   refused, unreachable
+       │  ├─ CannotResolve                        the name has no address
        │  ├─ SocketBusy                           two greenlets read one stream
        │  ├─ SocketClosed     (ConnectionError)   closed, here or by the peer
-       │  └─ TimedOut         (TimeoutError)
+       │  │  └─ ConnectionClosed                  of a WebSocket; .code and .reason are those of its close frame
+       │  ├─ TimedOut         (TimeoutError)
+       │  └─ TlsError                             the handshake or the encryption failed; .code says how
+       │     └─ NotTrusted                        the peer's certificate; .verdict is cert, cn, certcn or none
+       ├─ PemError            (ValueError)        a key or certificate that cannot be used; .code says why
+       ├─ StoreUnavailable                        sessions cannot be read or written now
        ├─ Overloaded                              the workers and their queue are full
        ├─ RequestDeadline                         the request took longer than request_timeout
        └─ ProtocolError
@@ -57,6 +65,9 @@ __all__ = [
     "BindFailed",
     "BodyTimeout",
     "BodyTooLarge",
+    "CannotConnect",
+    "CannotResolve",
+    "ConnectionClosed",
     "Exists",
     "Expired",
     "GreenbasError",
@@ -76,18 +87,23 @@ __all__ = [
     "NotDirectory",
     "NotEmpty",
     "NotFound",
+    "NotTrusted",
     "Overloaded",
     "PageNotFound",
     "PageSyntaxError",
+    "PemError",
     "PluginError",
     "ProtocolError",
     "RemoteProtocolError",
     "RequestDeadline",
+    "SessionExpired",
     "SettingError",
     "SocketBusy",
     "SocketClosed",
     "StartError",
+    "StoreUnavailable",
     "TimedOut",
+    "TlsError",
     "TooManyForwards",
     "TooManyIncludes",
     "WrongMediaType",
@@ -180,6 +196,12 @@ class MixingWriteSend(IncorrectUse):
     """One response used both write() and send()."""
 
     code = "mixingwritesend"
+
+
+class SessionExpired(IncorrectUse):
+    """The session has ended: it was terminated, or nobody used it for too long."""
+
+    code = "expired"
 
 
 class TooManyForwards(IncorrectUse):
@@ -281,6 +303,18 @@ class BindFailed(NetError):
     code = "bind"
 
 
+class CannotConnect(NetError, ConnectionError):
+    """Nobody answers at the address; the message names it and the reason."""
+
+    code = "cannotconnect"
+
+
+class CannotResolve(NetError):
+    """The name has no address, or no name server answered; the message names it."""
+
+    code = "cannotresolve"
+
+
 class SocketBusy(NetError):
     """Two greenlets want to read one stream; the message names both."""
 
@@ -297,6 +331,67 @@ class TimedOut(NetError, TimeoutError):
     """Nothing moved within the time-out."""
 
     code = "timeout"
+
+
+class ConnectionClosed(SocketClosed):
+    """A WebSocket is closed.
+
+    Args:
+        code: the close code (RFC 6455 7.4); 1006 when the connection broke without a close frame.
+        reason: the words that came with it.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"the WebSocket was closed: {code}{f' {reason}' if reason else ''}")
+        self.code = code  # type: ignore[assignment]  # what users of WebSockets call the code
+        self.reason = reason
+
+
+class TlsError(NetError):
+    """TLS failed.
+
+    Args:
+        message: what was attempted with which peer, and what went wrong.
+        code: the BAS error name: sslhandshake, sslalertrecv, sslnotenabled, sslcryptoerr, sslclosenotify, ...
+    """
+
+    code = "sslhandshake"
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class NotTrusted(TlsError):
+    """The peer's certificate is not what was asked for.
+
+    Args:
+        message: the peer, and what is wrong with its certificate.
+        verdict: as `Socket.trusted` tells it: "cert" (trusted, wrong name), "cn" (right name, not trusted), "certcn"
+            (trusted, right name, but expired) or "none".
+    """
+
+    def __init__(self, message: str, verdict: str) -> None:
+        super().__init__(message, "sslnottrusted")
+        self.verdict = verdict
+
+
+class PemError(GreenbasError, ValueError):
+    """A key or certificate cannot be used.
+
+    Args:
+        message: which one, what is wrong with it, and the remedy.
+        code: the BAS error name, such as pem_key_passphrase_required.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class StoreUnavailable(GreenbasError):
+    """The store of the sessions does not answer; nobody is logged out by that."""
 
 
 class Overloaded(GreenbasError):

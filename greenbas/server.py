@@ -279,7 +279,7 @@ class Server:
         # Whatever `stop` still waits for: a handler that does not end, a head that does not come.
         self.service.workers.kill_all()
         for connection in self.service.table.in_state(*State):
-            connection.close()
+            connection.close_now()
         self._stopped.set()
 
     def _close_directories(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import _socket
 import logging
-import socket
 import time
+import weakref
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from gevent import Timeout
 from greenlet import GreenletExit, getcurrent
 
 from greenbas.dispatcher import spawn, yield_hub
-from greenbas.errors import BodyTooLarge, NetError, Overloaded, RemoteProtocolError, RequestDeadline
+from greenbas.errors import BodyTooLarge, IncorrectUse, NetError, Overloaded, RemoteProtocolError, RequestDeadline
 from greenbas.http.deferred import DeferredResponse
 from greenbas.http.errorpage import error_page
 from greenbas.http.request import Request
@@ -52,6 +52,7 @@ class State(Enum):
     HEAD = "head"  # a head is awaited, or has begun
     IDLE = "idle"  # between requests
     BUSY = "busy"  # a worker has it, or will
+    DETACHED = "detached"  # somebody else has the stream: a WebSocket, a cosocket
     CLOSED = "closed"
 
 
@@ -65,12 +66,16 @@ class Connection:
 
     Args:
         service: the server it belongs to.
-        sock: the accepted socket.
+        stream: the accepted client.
+        data: what has been read from it already.
     """
 
     __slots__ = (
         "_concluding",
+        "_deadline",
         "_deferred",
+        "_going_away",
+        "_handed",
         "_message",
         "_paused",
         "_started",
@@ -82,10 +87,9 @@ class Connection:
         "stream",
     )
 
-    def __init__(self, service: HttpService, sock: _socket.socket) -> None:
+    def __init__(self, service: HttpService, stream: Stream, data: bytes = b"") -> None:
         self.service = service
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # may fail: the peer can be gone already
-        self.stream = Stream(sock, service.hub)
+        self.stream = stream
         self.reader = RequestReader(service.reader_limits, service.heads)
         self.state = State.HEAD
         self.since = time.monotonic()  # when the state began
@@ -95,7 +99,12 @@ class Connection:
         self._concluding: Exchange | None = None  # a deferred response that is to be finished
         self._started = 0.0  # when the request that is served came; only if somebody wants to know
         self._paused = False  # the stream looks for input no more: it came while a request was served
-        self.stream.park(self._readable)
+        self._going_away: Callable[[], object] | None = None  # tells the new owner of the stream that the server stops
+        self._handed: weakref.ref[Stream] | None = None  # the stream, once it is his alone
+        self._deadline: Timeout | None = None  # of the handler that runs
+        stream.park(self._readable)
+        if data:
+            service.hub.loop.run_callback(self._begin_with, data)
 
     def __repr__(self) -> str:
         request = self.request
@@ -113,6 +122,8 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; a worker that is at it fails at its next read or write."""
+        if self.state is State.DETACHED:
+            return  # the stream is somebody else's
         if self.state is not State.CLOSED:
             self.state = State.CLOSED
             if self._concluding is not None:
@@ -157,7 +168,53 @@ class Connection:
         self._end(request, response, started)
         self.close()
 
+    def detach(self, going_away: Callable[[], object] | None) -> bytes:
+        """Give the stream away; see `Request.detach`. Returns the bytes that have been read from it already."""
+        assert self.request is not None
+        message = self.request.message
+        if message.chunks is not None and message.length is None and not message.complete:
+            raise IncorrectUse("read the request's body first: its end cannot be told from what comes behind it")
+        rest = b"".join(message.chunks or ()) if not message.complete else b""
+        self.request.response.hand_over()
+        self.state = State.DETACHED
+        self._going_away = going_away
+        self.stream.pause()
+        self.stream.on_close = self._forget
+        rest += self.reader.take_rest()
+        self.reader.close()
+        if self._deadline is not None:
+            self._deadline.close()  # it is for an answer
+        self.service.workers.release_slot()
+        return rest
+
+    def go_away(self) -> None:
+        """At stop, of a detached one: tell the stream's owner, in a greenlet."""
+        going_away, self._going_away = self._going_away, None
+        if going_away is not None:
+            spawn(going_away, name=f"going away {self!r}")
+
+    def close_now(self) -> None:
+        """Close, whoever has the stream."""
+        if self.state is not State.DETACHED:
+            self.close()
+        elif (stream := self.stream if self._handed is None else self._handed()) is not None:
+            stream.close()
+
     # In the hub.
+
+    def _begin_with(self, data: bytes) -> None:
+        # As `_readable`, with what somebody else has read.
+        if self.state is not State.HEAD:
+            return
+        self.reader.feed(data)
+        self._message = self.reader.next()
+        if self._message is not None or self.reader.error is not None:
+            self._hand_to_worker()
+
+    def _forget(self) -> None:
+        self.state = State.CLOSED
+        self._going_away = None
+        self.service.table.remove(self)
 
     def _readable(self) -> None:
         if self.state is _BUSY:
@@ -243,6 +300,8 @@ class Connection:
             message = self.reader.next()
         while message is not None:
             if not self._exchange(message):
+                if self.state is State.DETACHED:
+                    return
                 if not self._deferred:
                     self._linger(message)
                     return
@@ -282,7 +341,7 @@ class Connection:
                 service.answer(request, response)
             else:
                 self._answer_guarded(request, response)
-            if self._deferred:
+            if self._deferred or self.state is State.DETACHED:
                 return False
             response.finish()
             return response.keeps_alive and (message.chunks is None or self._discard_body(request))
@@ -291,6 +350,10 @@ class Connection:
                 log.record(request, response, time.monotonic() - started)
             self.request = None
             request.expire()
+            if self.state is State.DETACHED:
+                # From here on the stream lives as long as its owner wants; see `Stream.__del__`.
+                self._handed = weakref.ref(self.stream)
+                del self.stream
 
     def _conclude(self) -> bool:
         # What is left of an exchange whose response was deferred; returns whether the connection can go on.
@@ -321,8 +384,9 @@ class Connection:
                 response.clear_keepalive()
             return
         seconds = self.service.settings.request_timeout
-        with Timeout(seconds, RequestDeadline(f"the request took longer than {seconds} s")):
+        with Timeout(seconds, RequestDeadline(f"the request took longer than {seconds} s")) as self._deadline:
             self.service.answer(request, response)
+        self._deadline = None
 
     def _discard_body(self, request: Request) -> bool:
         if request.message.complete:

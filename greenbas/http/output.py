@@ -12,7 +12,16 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from greenbas.errors import Abort, Expired, IncorrectUse, LocalProtocolError, MixingWriteSend, NetError, SocketBusy
+from greenbas.errors import (
+    Abort,
+    Expired,
+    IncorrectUse,
+    LocalProtocolError,
+    MixingWriteSend,
+    NetError,
+    SocketBusy,
+    SocketClosed,
+)
 from greenbas.http.responsehead import ResponseHead
 from greenbas.net import Buffer, send_file
 from greenbas.protocol.headers import header_line
@@ -305,6 +314,25 @@ class Output(ResponseHead):
             self._transmit(b"0\r\n\r\n", final=True)
         elif self._announced is not None and self._body_size < self._announced:
             self._break_promise(self._body_size)
+
+    def hand_over(self) -> None:
+        """Send what was written; the connection is somebody else's from here on.
+
+        Raises:
+            IncorrectUse: the head has said that the body is chunked.
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        self._check_running()
+        self.bypass_filter()
+        if self._size or self._mode == "write":
+            if not self._committed and self._announced is None:
+                self.downgrade()  # the end of the connection will be the end of the body
+            self._flush_parts()
+        if self._chunked:
+            raise IncorrectUse("the head has said chunked: call downgrade() before the first flush()")
+        self._committed = True
+        self._mode = "over"
+        self.broken = SocketClosed("the connection was taken from the response")
 
     def expire(self) -> None:
         """The request is over: whoever kept this object must not reach into the next response of the connection."""

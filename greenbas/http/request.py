@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 from urllib.parse import quote
 
-from greenbas.errors import Expired, WrongMediaType
+from greenbas.errors import Expired, IncorrectUse, WrongMediaType
 from greenbas.http import multipart as forms
 from greenbas.http.body import Body
 from greenbas.http.part import Part
+from greenbas.net import Stream
 from greenbas.protocol import Cookie, Message, RequestHeaders, parse_cookies, parse_http_date
 from greenbas.protocol.forwarded import client_address, trusts
 from greenbas.protocol.multipart import MAX_PARTS
@@ -374,6 +375,30 @@ class Request:
     def set_nodelay(self, on: bool) -> None:
         """Send small writes at once, or let the kernel collect them (BAS ``request:setnodelay``)."""
         self._live().stream.set_nodelay(on)
+
+    def detach(self, going_away: Callable[[], object] | None = None) -> tuple[Stream, bytes]:
+        """Take the connection away from HTTP: from here on the bytes on it are the caller's.
+
+        Output that was written so far is sent first; without any, nothing was. The handler no longer counts as a
+        running one, and the `request_timeout` no longer ends it. `greenbas.net.req2sock` makes a socket of the
+        connection, and `upgrade` a WebSocket.
+
+        Args:
+            going_away: called in a greenlet when the server stops: it should end what happens on the stream, which is
+                closed at the end of the drain in any case.
+
+        Returns:
+            The stream, and the bytes that have been read from it already.
+
+        Raises:
+            IncorrectUse: a chunked head or part of a chunked body would be left unfinished, or this is a deferred one.
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        connection = self._live()
+        if connection.request is not self:
+            raise IncorrectUse("a deferred response cannot give the connection away")
+        rest = connection.detach(going_away)
+        return connection.stream, rest
 
     # For the connection.
 

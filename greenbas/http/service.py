@@ -7,6 +7,7 @@ import itertools
 import logging
 import resource
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from gevent.hub import Hub
 from greenlet import getcurrent
 
 from greenbas.dispatcher.workers import Worker, Workers
+from greenbas.errors import SocketClosed
 from greenbas.http.accesslog import AccessLog
 from greenbas.http.connection import Connection, State
 from greenbas.http.request import Request
@@ -23,6 +25,7 @@ from greenbas.http.response import Response
 from greenbas.http.settings import HttpSettings
 from greenbas.http.statusline import HeadStart
 from greenbas.http.table import ConnectionTable
+from greenbas.net import Stream
 from greenbas.protocol import HeadParser, ReaderLimits
 from greenbas.protocol.forwarded import parse_networks
 
@@ -109,8 +112,30 @@ class HttpService:
             self.counters.refused += 1
             sock.close()
             return
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # may fail: the peer can be gone already
         self.counters.connections += 1
-        self.table.add(Connection(self, sock), peer)
+        self.table.add(Connection(self, Stream(sock, self.hub)), peer)
+
+    def adopt(self, stream: Stream, data: bytes = b"") -> None:
+        """Serve HTTP on a stream that somebody else has had (BAS ``ba.socket.sock2req``).
+
+        Args:
+            stream: connected; nobody else may use it any more.
+            data: what was read from it already.
+
+        Raises:
+            SocketClosed: it is closed, or the server is stopping or over its limit of connections.
+        """
+        if stream.closed:
+            raise SocketClosed("the stream is closed")
+        if stream.on_close is not None:
+            before, stream.on_close = stream.on_close, None
+            before()  # it is no longer the connection that it was
+        peer = stream.peername()[0] if self.settings.max_per_peer is not None else ""
+        if self.draining or not self.table.admit(peer):
+            stream.close()
+            raise SocketClosed("the server takes no more connections")
+        self.table.add(Connection(self, stream, data), peer)
 
     def drain(self, seconds: float, sleep: Callable[[float], None]) -> list[str]:
         """Finish what runs: requests on their way get an answer that closes, the rest of the connections close.
@@ -133,10 +158,12 @@ class HttpService:
         mine = getattr(current.job, "__self__", None) if isinstance(current, Worker) else None
         own = 0 if mine is None else 1  # a handler that stops its server does not wait for itself
         while len(self.table) > own and time.monotonic() < last_requests:
+            self._send_away()
             sleep(POLL)
         for connection in self.table.in_state(State.IDLE, State.HEAD):
             connection.last_look()
         while max(len(self.table), len(self.workers.busy)) > own and time.monotonic() < deadline:
+            self._send_away()
             sleep(POLL)
         killed = self.workers.kill_all()
         for name in killed:
@@ -145,10 +172,14 @@ class HttpService:
             sleep(POLL)
         for connection in self.table.in_state(*State):
             if connection is not mine:
-                connection.close()
+                connection.close_now()
         self._timer.stop()
         self.workers.close()
         return killed
+
+    def _send_away(self) -> None:
+        for connection in self.table.in_state(State.DETACHED):
+            connection.go_away()
 
 
 def _peer_of(sock: _socket.socket) -> str:

@@ -4,6 +4,11 @@ Two ways to wait for input. A *parked* stream has a callback that runs in the hu
 idle connections cost so little. Otherwise a greenlet calls `read` and is suspended. Both use the same watcher. It is
 stopped only when input arrives that nobody wants, so a connection that is served and parked again costs no epoll_ctl
 call.
+
+A read waits first and takes the bytes in the hub's callback, which switches straight into the greenlet: trying before
+waiting would cost a system call that fails nearly every time. Only behind a read that was filled is more tried at once.
+
+Bytes go through the socket, or through a `Channel` that encrypts them once one is installed.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 import _socket
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
@@ -19,7 +24,7 @@ from greenlet import getcurrent, greenlet
 from greenbas.dispatcher import greenlet_name, yield_hub
 from greenbas.errors import IncorrectUse, SocketBusy, SocketClosed, TimedOut
 
-__all__ = ["Buffer", "Stream"]
+__all__ = ["Buffer", "Channel", "Stream"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -34,23 +39,54 @@ _EXPIRED = object()
 _READY = object()
 
 
+class Channel(Protocol):
+    """What a stream moves its bytes through instead of the bare socket: TLS. Nothing here ever waits."""
+
+    def receive(self, size: int, /) -> bytes:
+        """Up to `size` bytes; b"" at the end; BlockingIOError while the socket has to bring more; OSError if broken."""
+
+    def send(self, data: Buffer, flags: int = 0, /) -> int:
+        """Take some of `data`; BlockingIOError when nothing goes: the same bytes have to be offered again."""
+
+    def pending(self) -> int:
+        """Bytes that `receive` can give although the socket has nothing."""
+
+    def shutdown(self) -> None:
+        """Tell the peer that nothing follows, as far as that goes at once; never raises."""
+
+
 class Stream:
     """A connected socket whose calls block only the greenlet that makes them.
+
+    One that nobody refers to any more closes.
 
     Args:
         sock: a connected socket; the stream owns it from here and makes it non-blocking.
         hub: the hub of the thread that uses it.
+
+    Attributes:
+        sock: the socket.
+        receive: takes input without waiting, for callbacks in the hub; raises BlockingIOError when there is none.
+        channel: what encrypts, once `install` was called.
+        on_close: called once, when the stream is closed.
     """
 
     __slots__ = (
+        "__weakref__",
         "_hub",
+        "_parked",
         "_peer",
         "_pushed",
         "_reader",
+        "_send",
+        "_try_first",
         "_turn",
+        "_wanted",
         "_watcher",
         "_write_watcher",
         "_writer",
+        "channel",
+        "on_close",
         "receive",
         "sock",
     )
@@ -60,24 +96,52 @@ class Stream:
         self.sock = sock
         # Bound once: the parked callback of every request starts with it.
         self.receive: Callable[[int], bytes] = sock.recv
+        self._send: Callable[[Buffer, int], int] = sock.send
+        self.channel: Channel | None = None
+        self.on_close: Callable[[], object] | None = None
         self._turn = 0
         self._hub = hub
         self._watcher: Any = hub.loop.io(sock.fileno(), _READ)
         self._write_watcher: Any = None
+        self._parked: Callable[[], None] | None = None
         self._reader: greenlet | None = None
+        self._wanted = 0  # what the reader takes: so many bytes, or the news alone
+        self._try_first = False
         self._writer: greenlet | None = None
         self._pushed = b""
         self._peer: tuple[str, int, bool] | None = None
 
+    def __del__(self) -> None:
+        watcher = getattr(self, "_watcher", None)
+        if watcher is not None:
+            # The last reference may go in any thread, and between any two steps of the hub.
+            self._hub.loop.run_callback_threadsafe(_abandon, watcher, self.sock, self.on_close)
+
     def __repr__(self) -> str:
         if self.closed:
             return "<Stream closed>"
-        return f"<Stream fd {self.sock.fileno()} peer {_address(self.sock.getpeername)}>"
+        return f"<Stream fd {self.sock.fileno()} peer {self.peername()}>"
 
     @property
     def closed(self) -> bool:
         """Whether the stream has been closed on this side."""
         return self._watcher is None
+
+    @property
+    def secure(self) -> bool:
+        """Whether it is encrypted."""
+        return self.channel is not None
+
+    @property
+    def hub(self) -> Hub:
+        """The hub that it belongs to."""
+        return self._hub
+
+    def install(self, channel: Channel) -> None:
+        """Move all bytes through `channel` from here on."""
+        self.channel = channel
+        self.receive = channel.receive
+        self._send = channel.send
 
     # In the hub.
 
@@ -86,15 +150,19 @@ class Stream:
         watcher = self._watcher
         if watcher is None:
             raise SocketClosed("the stream is closed")
+        self._parked = callback
         if watcher.active:
             watcher.callback = callback
         else:
             watcher.start(callback)
+        if self.channel is not None and self.channel.pending():
+            self._hub.loop.run_callback(self._readable)  # the socket says nothing about these
 
     def pause(self) -> None:
-        """Stop looking for input; TCP then slows the peer down."""
+        """Stop looking for input, and forget who has parked the stream; TCP then slows the peer down."""
         if self._watcher is not None:
             self._watcher.stop()
+            self._parked = None
 
     # In a greenlet.
 
@@ -113,20 +181,33 @@ class Stream:
         if self._pushed:
             data, self._pushed = self._pushed[:size], self._pushed[size:]
             return data
-        while True:
-            if self.closed:
-                raise SocketClosed("the stream is closed")
-            if self._reader is not None:
-                raise self._busy()
-            try:
-                data = self.receive(size)
-            except BlockingIOError:
-                self.wait_readable(timeout)
-                continue
-            except OSError as error:
-                raise SocketClosed(f"the connection broke while reading: {error.strerror}") from error
-            self.took(len(data))
-            return data
+        watcher = self._watcher
+        if watcher is None:
+            raise SocketClosed("the stream is closed")
+        if self._reader is not None:
+            raise self._busy()
+        if self._try_first or self.channel is not None or (timeout is not None and timeout <= 0):
+            taken = self._take(size)
+            if taken is not None:
+                return taken
+        self._wanted = size
+        self._reader = getcurrent()
+        if not watcher.active:
+            watcher.start(self._readable)
+        elif self._parked is not None:
+            watcher.callback = self._readable
+        try:
+            found = self._suspend(timeout, "read")
+        except BaseException:
+            self._stop_unless_parked()
+            raise
+        finally:
+            self._reader = None
+        if type(found) is not bytes:
+            raise self._broken("reading", found) from found
+        self._try_first = len(found) == size
+        self.took(len(found))
+        return found
 
     def unread(self, data: bytes) -> None:
         """Push bytes back: the next read returns them first."""
@@ -169,11 +250,11 @@ class Stream:
         if self._writer is not None and self._writer is not getcurrent():
             raise SocketBusy(f"{greenlet_name()} writes to {self!r} while {greenlet_name(self._writer)} does")
         try:
-            return self.sock.send(data, flags)
+            return self._send(data, flags)
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise SocketClosed(f"the connection broke while writing: {error.strerror}") from error
+            raise self._broken("writing", error) from error
 
     def wait_readable(self, timeout: float | None = None) -> None:
         """Suspend until there is input or the end of it; raises as `read`."""
@@ -182,18 +263,21 @@ class Stream:
         watcher = self._watcher
         if watcher is None:
             raise SocketClosed("the stream is closed")
-        parked, was_active = watcher.callback, watcher.active
+        if self._pushed or (self.channel is not None and self.channel.pending()):
+            return
+        self._wanted = 0
         self._reader = getcurrent()
-        watcher.start(self._readable)
+        if watcher.active:
+            watcher.callback = self._readable
+        else:
+            watcher.start(self._readable)
         try:
             self._suspend(timeout, "read")
+        except BaseException:
+            self._stop_unless_parked()
+            raise
         finally:
             self._reader = None
-            if self._watcher is not None:
-                if was_active:
-                    watcher.callback = parked
-                else:
-                    watcher.stop()
 
     def wait_writable(self, timeout: float | None = None) -> None:
         """Suspend until the kernel takes more output; raises as `write`."""
@@ -238,6 +322,8 @@ class Stream:
 
     def shutdown(self) -> None:
         """Send the end of our side; reading goes on. Does nothing on a broken connection."""
+        if self.channel is not None:
+            self.channel.shutdown()
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
@@ -245,9 +331,12 @@ class Stream:
 
     def close(self) -> None:
         """Close; a greenlet that waits on the stream gets SocketClosed. Closing again does nothing."""
-        watcher, self._watcher = self._watcher, None
+        watcher = self._watcher
         if watcher is None:
             return
+        if self.channel is not None and self._writer is None:
+            self.channel.shutdown()  # while somebody writes, the alert would come in the middle of his record
+        self._watcher = self._parked = None
         watcher.stop()
         watcher.close()
         if self._write_watcher is not None:
@@ -257,10 +346,16 @@ class Stream:
                 self._hub.loop.run_callback(_interrupt, self, waiting)
         self.sock.close()
         self.receive = self.sock.recv
+        self._send = self.sock.send
+        self.channel = None
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            on_close()
 
     def detach(self) -> _socket.socket:
         """Give the socket away, still open and non-blocking; the stream is closed then."""
         sock = self.sock
+        self.channel = None  # it stays silent: the new owner of the socket goes on
         taken = _socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self.close()
         return taken
@@ -284,30 +379,71 @@ class Stream:
 
     # Inside.
 
-    def _readable(self) -> None:
-        if self._reader is None:
-            self.pause()
-        else:
-            self._reader.switch(_READY)
+    def _take(self, size: int) -> bytes | None:
+        # What is there already; None when there is nothing.
+        try:
+            data = self.receive(size)
+        except BlockingIOError:
+            self._try_first = False
+            return None
+        except OSError as error:
+            raise self._broken("reading", error) from error
+        self._try_first = len(data) == size
+        self.took(len(data))
+        return data
 
-    def _suspend(self, timeout: float | None, what: str) -> None:
+    def _stop_unless_parked(self) -> None:
+        if self._parked is None and self._watcher is not None:
+            self._watcher.stop()  # an active one keeps a program alive that has nothing else to do
+
+    def _readable(self) -> None:
+        # In the hub: for the greenlet that waits, else for whoever has parked the stream, else for nobody.
+        reader = self._reader
+        if reader is None:
+            if self._parked is None:
+                self.pause()
+            else:
+                self._parked()
+            return
+        if not self._wanted:
+            reader.switch(_READY)
+            return
+        try:
+            data: Any = self.receive(self._wanted)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            data = error
+        reader.switch(data)
+
+    def _suspend(self, timeout: float | None, what: str) -> Any:
         hub = self._hub
         current = getcurrent()
         if current is hub:
             raise IncorrectUse(f"a callback of the hub cannot wait to {what}: spawn a greenlet")
         if timeout is None:
-            hub.switch()
-            return
+            return hub.switch()
         if timeout <= 0:
-            raise TimedOut(f"no time left to {what}")
+            raise TimedOut(f"no time left to {what} ({self._peer_words()})")
         timer = hub.loop.timer(timeout)
         timer.start(current.switch, _EXPIRED)
         try:
-            if hub.switch() is _EXPIRED:
-                raise TimedOut(f"could not {what} for {timeout:g} s")
+            result = hub.switch()
+            if result is _EXPIRED:
+                raise TimedOut(f"could not {what} for {timeout:g} s ({self._peer_words()})")
+            return result
         finally:
             timer.stop()
             timer.close()
+
+    def _broken(self, doing: str, error: OSError) -> SocketClosed:
+        return SocketClosed(f"the connection broke while {doing} ({self._peer_words()}): {error.strerror or error}")
+
+    def _peer_words(self) -> str:
+        address, port, ipv6 = self.peername()
+        if not address:
+            return "peer unknown"
+        return f"peer [{address}]:{port}" if ipv6 else f"peer {address}:{port}"
 
     def _busy(self) -> SocketBusy:
         return SocketBusy(f"{greenlet_name()} reads {self!r} while {greenlet_name(self._reader)} reads it")
@@ -317,6 +453,14 @@ def _interrupt(stream: Stream, waiting: greenlet) -> None:
     # It may have gone on by itself since.
     if waiting is stream._reader or waiting is stream._writer:
         waiting.throw(SocketClosed("the stream was closed by another greenlet"))
+
+
+def _abandon(watcher: Any, sock: _socket.socket, on_close: Callable[[], object] | None) -> None:
+    watcher.stop()
+    watcher.close()
+    sock.close()
+    if on_close is not None:
+        on_close()
 
 
 def _address(ask: Callable[[], Any]) -> tuple[str, int, bool]:
