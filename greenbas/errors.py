@@ -34,6 +34,7 @@
        │  ├─ BindFailed
        │  ├─ CannotConnect    (ConnectionError)   refused, unreachable
        │  ├─ CannotResolve                        the name has no address
+       │  ├─ QueueFull                            too much is queued for a cosocket; .queued says how much
        │  ├─ SocketBusy                           two greenlets read one stream
        │  ├─ SocketClosed     (ConnectionError)   closed, here or by the peer
        │  │  └─ ConnectionClosed                  of a WebSocket; .code and .reason are those of its close frame
@@ -94,6 +95,7 @@ __all__ = [
     "PemError",
     "PluginError",
     "ProtocolError",
+    "QueueFull",
     "RemoteProtocolError",
     "RequestDeadline",
     "SessionExpired",
@@ -315,6 +317,21 @@ class CannotResolve(NetError):
     code = "cannotresolve"
 
 
+class QueueFull(NetError):
+    """Too much is queued for a cosocket already, and its writer cannot wait; nothing was taken.
+
+    Args:
+        message: the socket, and why it is full.
+        queued: bytes in its queue.
+    """
+
+    code = "queuefull"
+
+    def __init__(self, message: str, queued: int) -> None:
+        super().__init__(message)
+        self.queued = queued
+
+
 class SocketBusy(NetError):
     """Two greenlets want to read one stream; the message names both."""
 
@@ -370,11 +387,14 @@ class NotTrusted(TlsError):
         message: the peer, and what is wrong with its certificate.
         verdict: as `Socket.trusted` tells it: "cert" (trusted, wrong name), "cn" (right name, not trusted), "certcn"
             (trusted, right name, but expired) or "none".
+        reason: what is wrong, in a word: "expired", "notyetvalid", "wronghost", "unknownca", "selfsigned", "revoked",
+            "nocert" or "invalid".
     """
 
-    def __init__(self, message: str, verdict: str) -> None:
+    def __init__(self, message: str, verdict: str, reason: str = "invalid") -> None:
         super().__init__(message, "sslnottrusted")
         self.verdict = verdict
+        self.reason = reason
 
 
 class PemError(GreenbasError, ValueError):

@@ -1,7 +1,38 @@
-"""Sockets: `Stream`, the one transport for everything that moves bytes, and `Listener`."""
+"""Sockets: the socket API in its three modes, `Stream`, the transport below all of it, and `Listener`."""
 
+from greenbas.codec.byteorder import fh2n, fn2h, h2n, n2h
+from greenbas.net import handback, pipe
+from greenbas.net.api import bind, connect, event, http2sock, req2sock, sock2req, stat, udpcon
+from greenbas.net.coroutine import getsock
 from greenbas.net.filesend import read_piece, send_file
 from greenbas.net.listener import Listener
-from greenbas.net.stream import Buffer, Stream
+from greenbas.net.resolver import resolve, toip
+from greenbas.net.socket import Socket
+from greenbas.net.stream import Buffer, Channel, Stream
 
-__all__ = ["Buffer", "Listener", "Stream", "read_piece", "send_file"]
+__all__ = [
+    "Buffer",
+    "Channel",
+    "Listener",
+    "Socket",
+    "Stream",
+    "bind",
+    "connect",
+    "event",
+    "fh2n",
+    "fn2h",
+    "getsock",
+    "h2n",
+    "handback",
+    "http2sock",
+    "n2h",
+    "pipe",
+    "read_piece",
+    "req2sock",
+    "resolve",
+    "send_file",
+    "sock2req",
+    "stat",
+    "toip",
+    "udpcon",
+]

@@ -6,19 +6,21 @@ import _socket
 import errno
 import logging
 import os
-import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent import monkey
 from gevent.hub import Hub
 
 from greenbas.dispatcher.owner import current_owner
-from greenbas.errors import BindFailed
+from greenbas.errors import IncorrectUse
+from greenbas.net.binding import BACKLOG, listening
+
+if TYPE_CHECKING:
+    from greenbas.net.tls import ServerTls
 
 __all__ = ["Listener"]
 
-BACKLOG = 1024  # connections that wait in the kernel; Linux cuts it to net.core.somaxconn (4096 nowadays)
 ACCEPTS_PER_TURN = 64  # then others get a turn: an accept costs about 20 microseconds
 PAUSE = 0.1  # seconds without accepting when descriptors have run out: retrying at once would spin
 
@@ -41,6 +43,9 @@ class Listener:
         port: 0 lets the system choose.
         relieve: called when descriptors have run out; returns whether it freed one.
 
+    Attributes:
+        tls: the context of a listener whose clients begin with a TLS handshake; `set_tls` exchanges it.
+
     Raises:
         BindFailed: names the address and the reason.
     """
@@ -58,9 +63,10 @@ class Listener:
         self._on_accept = on_accept
         self._relieve = relieve
         self._host = host
-        self._sock: _socket.socket | None = _bind(host, port)
+        self._sock: _socket.socket | None = listening(host, port)
         self._watcher: Any = None
         self._timer: Any = None
+        self.tls: ServerTls | None = None  # for whoever accepts: the clients of this listener begin with a handshake
         self._out_of_resources = False  # since the last accept; an outage is logged once
         owner = current_owner()
         if owner is not None:
@@ -94,6 +100,29 @@ class Listener:
             return "localhost"
         return f"[{host}]" if ":" in host else host
 
+    def set_tls(self, tls: ServerTls) -> None:
+        """Use another context for connections that come from now on (BAS ``ba.create.servcon(con, op)``).
+
+        Raises:
+            IncorrectUse: it listens for connections in the clear.
+        """
+        self._secure()
+        self.tls = tls
+
+    def client_cert(self, ask: bool) -> None:
+        """Ask clients for a certificate in the handshake, or not (BAS ``servcon:clientcert``).
+
+        It changes the context, and with it all listeners that share that.
+
+        Raises:
+            IncorrectUse: it listens for connections in the clear.
+        """
+        self._secure().set_client_cert("ask" if ask else "no")
+
+    def favor_rsa(self, favor: bool) -> None:
+        """Prefer the RSA certificate where there is one of EC too (BAS ``servcon:favorRSA``); see `client_cert`."""
+        self._secure().set_favor_rsa(favor)
+
     def start(self) -> None:
         """Begin to accept."""
         if self._sock is not None and self._watcher is None:
@@ -109,7 +138,7 @@ class Listener:
         host = self._host if host is None else host
         if self._sock is not None and (host, port) == (self._host, self.port):
             return
-        fresh = _bind(host, port)
+        fresh = listening(host, port)
         started = self._watcher is not None
         self.close()
         self._host, self._sock = host, fresh
@@ -129,6 +158,11 @@ class Listener:
                 watcher.close()
         self._watcher = self._timer = None
         sock.close()
+
+    def _secure(self) -> ServerTls:
+        if self.tls is None:
+            raise IncorrectUse(f"{self!r} has no TLS: open another one with tls=")
+        return self.tls
 
     def _acceptable(self) -> None:
         if self._sock is not None:
@@ -180,35 +214,3 @@ def _someone_waits(sock: _socket.socket) -> bool:
     poll = _poll()
     poll.register(sock.fileno(), 1)
     return bool(poll.poll(0))
-
-
-def _bind(host: str, port: int) -> _socket.socket:
-    problem: OSError | None = None
-    for family, kind, protocol, _, address in _addresses(host, port):
-        sock = _socket.socket(family, kind, protocol)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host in ("", "::") else 1)
-            sock.bind(address)
-            sock.listen(BACKLOG)
-            sock.setblocking(False)
-            return sock
-        except OSError as error:
-            sock.close()
-            problem = problem or error
-    reason = problem.strerror if problem is not None else "the name has no address"
-    raise BindFailed(f"cannot listen on {host or '*'}:{port}: {reason}") from problem
-
-
-def _addresses(host: str, port: int) -> list[Any]:
-    if not 0 <= port <= 65535:
-        raise BindFailed(f"cannot listen on {host or '*'}:{port}: a port is 0 to 65535")
-    try:
-        host.encode("idna")  # the resolver does it too, and prints its failure
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BindFailed(f"cannot listen on {host}:{port}: {reason}") from error
-    # For "every address" one IPv6 socket serves both kinds.
-    return sorted(found, key=lambda entry: entry[0] != socket.AF_INET6) if host == "" else list(found)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import _socket
 import socket
+import weakref
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from gevent.hub import Hub
 from greenlet import getcurrent, greenlet
 
 from greenbas.dispatcher import greenlet_name, yield_hub
-from greenbas.errors import IncorrectUse, SocketBusy, SocketClosed, TimedOut
+from greenbas.errors import IncorrectUse, NetError, SocketBusy, SocketClosed, TimedOut
 
 __all__ = ["Buffer", "Channel", "Stream"]
 
@@ -73,6 +74,7 @@ class Stream:
 
     __slots__ = (
         "__weakref__",
+        "_armed",
         "_hub",
         "_parked",
         "_peer",
@@ -104,6 +106,7 @@ class Stream:
         self._watcher: Any = hub.loop.io(sock.fileno(), _READ)
         self._write_watcher: Any = None
         self._parked: Callable[[], None] | None = None
+        self._armed = False  # the watcher is active, and its callback serves readers
         self._reader: greenlet | None = None
         self._wanted = 0  # what the reader takes: so many bytes, or the news alone
         self._try_first = False
@@ -133,6 +136,11 @@ class Stream:
         return self.channel is not None
 
     @property
+    def is_read(self) -> bool:
+        """Whether a greenlet waits for input."""
+        return self._reader is not None
+
+    @property
     def hub(self) -> Hub:
         """The hub that it belongs to."""
         return self._hub
@@ -140,6 +148,7 @@ class Stream:
     def install(self, channel: Channel) -> None:
         """Move all bytes through `channel` from here on."""
         self.channel = channel
+        self._try_first = True  # it may have what the socket does not show
         self.receive = channel.receive
         self._send = channel.send
 
@@ -150,11 +159,13 @@ class Stream:
         watcher = self._watcher
         if watcher is None:
             raise SocketClosed("the stream is closed")
-        self._parked = callback
-        if watcher.active:
+        if watcher.active and self._parked is not None:
             watcher.callback = callback
         else:
+            watcher.stop()
             watcher.start(callback)
+        self._parked = callback
+        self._armed = False
         if self.channel is not None and self.channel.pending():
             self._hub.loop.run_callback(self._readable)  # the socket says nothing about these
 
@@ -163,6 +174,7 @@ class Stream:
         if self._watcher is not None:
             self._watcher.stop()
             self._parked = None
+            self._armed = False
 
     # In a greenlet.
 
@@ -178,40 +190,45 @@ class Stream:
             SocketBusy: another greenlet is reading.
             SocketClosed: the connection is broken, or closed here.
         """
-        if self._pushed:
-            data, self._pushed = self._pushed[:size], self._pushed[size:]
-            return data
-        watcher = self._watcher
-        if watcher is None:
-            raise SocketClosed("the stream is closed")
-        if self._reader is not None:
-            raise self._busy()
-        if self._try_first or self.channel is not None or (timeout is not None and timeout <= 0):
+        if self._try_first or self._reader is not None or self._pushed or self._watcher is None or timeout is not None:
             taken = self._take(size)
             if taken is not None:
                 return taken
+        current, hub = getcurrent(), self._hub
         self._wanted = size
-        self._reader = getcurrent()
-        if not watcher.active:
-            watcher.start(self._readable)
-        elif self._parked is not None:
-            watcher.callback = self._readable
+        self._reader = current
+        if not self._armed:
+            self._arm()
         try:
-            found = self._suspend(timeout, "read")
+            # The first is what `_suspend` does, without the call of it: this is the path of every read.
+            found = hub.switch() if timeout is None and current is not hub else self._suspend(timeout, "read")
         except BaseException:
+            self._reader = None
             self._stop_unless_parked()
             raise
-        finally:
-            self._reader = None
-        if type(found) is not bytes:
-            raise self._broken("reading", found) from found
-        self._try_first = len(found) == size
-        self.took(len(found))
+        if found.__class__ is not bytes:
+            raise found if isinstance(found, NetError) else self._broken("reading", found)
+        count = len(found)
+        if count == size:
+            self._try_first = True
+        self._turn += count
+        if self._turn >= TURN_SIZE:
+            self.took(0)
         return found
 
     def unread(self, data: bytes) -> None:
         """Push bytes back: the next read returns them first."""
         self._pushed = data + self._pushed
+
+    def take_pushed(self) -> bytes:
+        """Take back what `unread` has pushed."""
+        data, self._pushed = self._pushed, b""
+        return data
+
+    def resume(self) -> None:
+        """Look for input again after `pause`, if a greenlet waits for it."""
+        if self._watcher is not None and self._reader is not None:
+            self._arm()
 
     def write(self, data: Buffer, timeout: float | None = None) -> None:
         """Send all of `data`.
@@ -253,6 +270,8 @@ class Stream:
             return self._send(data, flags)
         except BlockingIOError:
             return 0
+        except NetError:
+            raise
         except OSError as error:
             raise self._broken("writing", error) from error
 
@@ -260,24 +279,20 @@ class Stream:
         """Suspend until there is input or the end of it; raises as `read`."""
         if self._reader is not None:
             raise self._busy()
-        watcher = self._watcher
-        if watcher is None:
+        if self._watcher is None:
             raise SocketClosed("the stream is closed")
         if self._pushed or (self.channel is not None and self.channel.pending()):
             return
         self._wanted = 0
         self._reader = getcurrent()
-        if watcher.active:
-            watcher.callback = self._readable
-        else:
-            watcher.start(self._readable)
+        if not self._armed:
+            self._arm()
         try:
             self._suspend(timeout, "read")
         except BaseException:
+            self._reader = None
             self._stop_unless_parked()
             raise
-        finally:
-            self._reader = None
 
     def wait_writable(self, timeout: float | None = None) -> None:
         """Suspend until the kernel takes more output; raises as `write`."""
@@ -318,7 +333,8 @@ class Stream:
         self._turn += count
         if self._turn >= TURN_SIZE:
             self._turn = 0
-            yield_hub()
+            if getcurrent() is not self._hub:
+                yield_hub()
 
     def shutdown(self) -> None:
         """Send the end of our side; reading goes on. Does nothing on a broken connection."""
@@ -337,6 +353,7 @@ class Stream:
         if self.channel is not None and self._writer is None:
             self.channel.shutdown()  # while somebody writes, the alert would come in the middle of his record
         self._watcher = self._parked = None
+        self._armed = False
         watcher.stop()
         watcher.close()
         if self._write_watcher is not None:
@@ -381,40 +398,42 @@ class Stream:
 
     def _take(self, size: int) -> bytes | None:
         # What is there already; None when there is nothing.
+        if self._pushed:
+            data, self._pushed = self._pushed[:size], self._pushed[size:]
+            return data
+        if self._watcher is None:
+            raise SocketClosed("the stream is closed")
+        if self._reader is not None:
+            raise self._busy()
         try:
             data = self.receive(size)
         except BlockingIOError:
-            self._try_first = False
+            self._try_first = self.channel is not None
             return None
+        except NetError:
+            raise
         except OSError as error:
             raise self._broken("reading", error) from error
-        self._try_first = len(data) == size
+        self._try_first = len(data) == size or self.channel is not None
         self.took(len(data))
         return data
+
+    def _arm(self) -> None:
+        # Have the watcher serve readers.
+        watcher = self._watcher
+        if self._parked is not None and watcher.active:
+            watcher.callback = self._readable
+        else:
+            watcher.start(_arrived, weakref.ref(self))  # weak: a stream that nobody has must go
+        self._armed = True
 
     def _stop_unless_parked(self) -> None:
         if self._parked is None and self._watcher is not None:
             self._watcher.stop()  # an active one keeps a program alive that has nothing else to do
+            self._armed = False
 
     def _readable(self) -> None:
-        # In the hub: for the greenlet that waits, else for whoever has parked the stream, else for nobody.
-        reader = self._reader
-        if reader is None:
-            if self._parked is None:
-                self.pause()
-            else:
-                self._parked()
-            return
-        if not self._wanted:
-            reader.switch(_READY)
-            return
-        try:
-            data: Any = self.receive(self._wanted)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            data = error
-        reader.switch(data)
+        _arrived(lambda: self)
 
     def _suspend(self, timeout: float | None, what: str) -> Any:
         hub = self._hub
@@ -447,6 +466,30 @@ class Stream:
 
     def _busy(self) -> SocketBusy:
         return SocketBusy(f"{greenlet_name()} reads {self!r} while {greenlet_name(self._reader)} reads it")
+
+
+def _arrived(find: Callable[[], Stream | None]) -> None:
+    # In the hub: for the greenlet that waits, else for whoever has parked the stream, else for nobody.
+    stream = find()
+    if stream is None:
+        return
+    reader = stream._reader
+    if reader is None:
+        if stream._parked is None:
+            stream.pause()
+        else:
+            stream._parked()
+        return
+    found: Any = _READY
+    if stream._wanted:
+        try:
+            found = stream.receive(stream._wanted)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            found = error
+    stream._reader = None
+    reader.switch(found)
 
 
 def _interrupt(stream: Stream, waiting: greenlet) -> None:

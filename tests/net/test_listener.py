@@ -19,7 +19,7 @@ from programs import run_program
 from support import wait_until
 
 from greenbas.errors import BindFailed
-from greenbas.net import Listener
+from greenbas.net import Listener, resolver
 from greenbas.net.listener import ACCEPTS_PER_TURN
 
 TIMEOUT = 5.0
@@ -163,9 +163,9 @@ def test_hosts(
 
 
 def test_every_address_without_ipv6(listen: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = socket.getaddrinfo
+    real = resolver._getaddrinfo
     monkeypatch.setattr(
-        socket, "getaddrinfo", lambda *a, **k: [e for e in real(*a, **k) if e[0] == socket.AF_INET]
+        resolver, "_getaddrinfo", lambda *a, **k: [e for e in real(*a, **k) if e[0] == socket.AF_INET]
     )
     assert listen(host="").address[0] == "0.0.0.0"
 
