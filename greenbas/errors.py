@@ -370,9 +370,13 @@ class TlsError(NetError):
     Args:
         message: what was attempted with which peer, and what went wrong.
         code: the BAS error name: sslhandshake, sslalertrecv, sslnotenabled, sslcryptoerr, sslclosenotify, ...
+
+    Attributes:
+        reason: a few words out of a small set, to count by.
     """
 
     code = "sslhandshake"
+    reason = ""
 
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)

@@ -117,8 +117,9 @@ def _look_up(place: tuple[int, _Key], result: AsyncResult[list[Address]]) -> Non
         else:
             found = _threads.offload(_getaddrinfo, host, port, family, kind, 0, flags)
     except (OSError, UnicodeError) as error:
-        words = getattr(error, "strerror", None) or error
-        result.set_exception(CannotResolve(f"cannot resolve {host!r}: {words}"))
+        failed = CannotResolve(f"cannot resolve {host!r}: {getattr(error, 'strerror', None) or error}")
+        failed.__cause__ = error
+        result.set_exception(failed)
     except BaseException as error:  # killed: nobody shall wait for ever
         result.set_exception(CannotResolve(f"cannot resolve {host!r}: the look-up was ended ({type(error).__name__})"))
         raise

@@ -81,12 +81,13 @@ class Socket(Encryption, Datagrams, FlowControl):
             raise IncorrectUse(
                 f"only {coroutine.name} may read {self!r}, which is a cosocket; {greenlet_name()} wanted to"
             )
+        read = self._read or self._read_otherwise
         if timeout is None:
-            data = self._read(size, None)
+            data = read(size, None)
         else:
             self._timed = True
             try:
-                data = self._read(size, timeout)
+                data = read(size, timeout)
             finally:
                 self._timed = False
         if not data and self._kind != "udp":
@@ -172,10 +173,10 @@ class Socket(Encryption, Datagrams, FlowControl):
             IncorrectUse: it does not listen.
         """
         stream = self._stream
-        if self._kind != "listening" or stream is None:
-            if self._was_connected:
-                raise SocketClosed("the listening socket is closed")
+        if self._kind != "listening":
             raise IncorrectUse(f"{self!r} does not listen: accept() is for sockets of bind()")
+        if stream is None:
+            raise SocketClosed("the listening socket is closed")
         complained = False
         while True:
             try:

@@ -31,6 +31,8 @@ QUEUE_LENGTH = 16384  # bytes queued for a cosocket by others before they are re
 Kind = Literal["none", "tcp", "listening", "udp", "pipe", "websocket"]
 Mode = Literal["blocking", "r", "s"]
 
+# What goes along when a connection moves into another socket object.
+_MOVES = ("_stream", "_out", "_kind", "_read", "_websocket", "_tls", "_was_connected", "_queuelen", "address")
 sockets: weakref.WeakSet[SocketBase] = weakref.WeakSet()  # all there are
 
 
@@ -70,7 +72,7 @@ class SocketBase:
         self._kind: Kind = "none"
         self._stream: Stream | None = None
         self._out: Outgoing | None = None
-        self._read: Callable[[int, float | None], Any] = self._sleep
+        self._read: Callable[[int, float | None], Any] | None = None  # of a stream that is read plainly
         self._websocket: WebSocket | None = None
         self._tls: TlsContext | None = None  # a handshake that is still to be made
         self._coroutine: Coroutine | None = None
@@ -154,6 +156,20 @@ class SocketBase:
         """Bytes that the kernel has not taken yet."""
         return 0 if self._out is None else self._out.queued
 
+    def shutdown(self) -> None:
+        """Send no more; reading goes on. What is queued is sent first.
+
+        Raises:
+            SocketClosed: the connection is broken, or closed here.
+            IncorrectUse: it is no TCP connection.
+        """
+        stream = self._connected()
+        if self._kind != "tcp":
+            raise IncorrectUse(f"{self!r} is no TCP connection: it has no end to send; close it")
+        if self._out is not None:
+            self._out.drain()
+        stream.shutdown()
+
     def close(self) -> bool:
         """Close; who waits on the socket gets SocketClosed, what is queued is still sent (BAS ``sock:close``).
 
@@ -162,15 +178,18 @@ class SocketBase:
         """
         stream, out, websocket = self._stream, self._out, self._websocket
         self._stream = self._out = self._websocket = self._tls = None
-        self._read = self._read_closed if self._was_connected else self._sleep
+        self._read = None
         self._held = False
         if self._resting is not None:
             get_hub().loop.run_callback(self._wake, SocketClosed("the socket was closed while it was disabled"))
+        if self._doing and self._coroutine is not None and not self.owner():
+            self._coroutine.kill(SocketClosed(f"the socket was closed during {self._doing}"), block=False)
+            return True
         if stream is None or stream.closed:
             return False
         if websocket is not None:
             websocket.close()
-        elif out is not None and out.queued:
+        elif out is not None and out.queued and not out.is_waited_for:
             spawn(_finish, stream, out, name=f"closing {stream!r}")
         else:
             if out is not None:
@@ -201,7 +220,7 @@ class SocketBase:
         self._tls = tls
         if kind in ("tcp", "pipe"):
             self._out = Outgoing(stream)
-        self._read = stream.read if tls is None else self._read_after_handshake
+        self._read = stream.read if tls is None else None
         owner = current_owner()
         if owner is not None:
             owner.watch(self)
@@ -210,7 +229,7 @@ class SocketBase:
         """Become the socket of a WebSocket."""
         self.attach(stream, "websocket")
         self._websocket = websocket
-        self._read = self._read_websocket
+        self._read = None
 
     def take_stream(self) -> Stream:
         """Give the stream away; the socket is without a connection then.
@@ -222,7 +241,7 @@ class SocketBase:
             raise IncorrectUse(f"{self!r} cannot be handed on: it has to be a TCP connection without queued output")
         stream, self._stream, self._out = self._stream, None, None
         self._kind = "none"
-        self._read = self._read_closed
+        self._read = None
         return stream
 
     def release(self, coroutine: Coroutine) -> None:
@@ -240,13 +259,11 @@ class SocketBase:
             resting.switch(value)
 
     def _move_from(self, other: SocketBase) -> None:
-        for name in ("_stream", "_out", "_kind", "_websocket", "_tls", "_was_connected", "_queuelen", "address"):
+        for name in _MOVES:
             setattr(self, name, getattr(other, name))
-        mine = getattr(other._read, "__self__", None) is other
-        self._read = getattr(self, other._read.__name__) if mine else other._read
         other._stream = other._out = other._websocket = other._tls = None
         other._kind = "none"
-        other._read = other._read_closed
+        other._read = None
 
     def _may_wait(self) -> bool:
         if self.mode != "s":
@@ -254,14 +271,21 @@ class SocketBase:
         current = getsock()
         return current is not None and current.mode == "s"
 
-    def _read_after_handshake(self, size: int, timeout: float | None) -> bytes:
-        self._shake_hands()
-        return self._connected().read(size, timeout)
+    def _read_otherwise(self, size: int, timeout: float | None) -> str | bytes:
+        # Reading that is not plainly the stream's.
+        if self._tls is not None:
+            self._shake_hands()
+            return self._connected().read(size, timeout)
+        if self._websocket is not None:
+            return self._read_websocket(timeout)
+        if self._was_connected:
+            return b""  # closed; see END_READS
+        if timeout is None:
+            raise IncorrectUse("read() without a connection and without a time-out would wait for ever")
+        gevent.sleep(timeout)
+        return b""
 
-    def _shake_hands(self) -> None:
-        raise NotImplementedError  # see Encryption
-
-    def _read_websocket(self, size: int, timeout: float | None) -> str | bytes:
+    def _read_websocket(self, timeout: float | None) -> str | bytes:
         assert self._websocket is not None
         while True:
             self.fragment = piece = self._websocket.read_piece(timeout)
@@ -270,14 +294,8 @@ class SocketBase:
             if piece.data or piece.last:  # else the middle of a character waits for its end
                 return piece.data
 
-    def _read_closed(self, size: int, timeout: float | None) -> bytes:
-        return b""
-
-    def _sleep(self, size: int, timeout: float | None) -> bytes:
-        if timeout is None:
-            raise IncorrectUse("read() without a connection and without a time-out would wait for ever")
-        gevent.sleep(timeout)
-        return b""
+    def _shake_hands(self) -> None:
+        raise NotImplementedError  # see Encryption
 
     def _connected(self) -> Stream:
         if self._stream is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from greenbas.errors import IncorrectUse, NetError
 from greenbas.net.socketbase import SocketBase
 from greenbas.net.stream import READ_SIZE, Buffer, Stream
@@ -66,11 +68,15 @@ class Datagrams(SocketBase):
             except BlockingIOError:
                 stream.wait_writable()
             except OSError as error:
-                where = address or stream.peername()[:2]
-                words = f"sending {len(data)} bytes to {where[0]}:{where[1]} failed: {error.strerror}"
-                raise NetError(words) from error
+                raise NetError(_unsent(len(data), address or stream.peername()[:2], error)) from error
 
     def _udp(self, what: str) -> Stream:
         if self._kind != "udp" or self._stream is None:
             raise IncorrectUse(f"{what}() is for UDP sockets, and this is {self!r}")
         return self._stream
+
+
+def _unsent(size: int, where: tuple[str, int], error: OSError) -> str:
+    if error.errno == errno.EDESTADDRREQ:
+        return f"sending {size} bytes failed: {error.strerror}: connect the socket, or use sendto"
+    return f"sending {size} bytes to {where[0]}:{where[1]} failed: {error.strerror}"

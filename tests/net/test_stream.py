@@ -441,7 +441,7 @@ def test_a_reset_while_reading(pair: MakePair) -> None:
     reader = spawn(stream.read)
     wait_until(lambda: waiting(reader, stream))
     reset(peer)
-    with pytest.raises(SocketClosed, match=r"the connection broke while reading \(peer 127.0.0.1:\d+\): Connection reset by peer"):
+    with pytest.raises(SocketClosed, match=r"broke while reading \(peer 127.0.0.1:\d+\): Connection reset by peer"):
         reader.get(timeout=5)
 
 
@@ -450,7 +450,8 @@ def test_a_reset_while_writing(pair: MakePair) -> None:
     writer = spawn(stream.write, BLOB)
     wait_until(lambda: waiting(writer, stream))
     reset(peer)
-    with pytest.raises(SocketClosed, match=r"broke while writing \(peer 127.0.0.1:\d+\): (Connection reset by peer|Broken pipe)"):
+    words = r"broke while writing \(peer 127.0.0.1:\d+\): (Connection reset by peer|Broken pipe)"
+    with pytest.raises(SocketClosed, match=words):
         writer.get(timeout=5)
 
 
