@@ -53,7 +53,7 @@ def _install(root: Directory, mount: MountTable, config: Config) -> Directory:
         make = _kind(mount.kind)
         parameters = _parameters(make)
         arguments = _arguments(parameters, mount.options, config.folder)
-        if _takes_name(parameters, bool(segments)):
+        if _takes_name(parameters, bool(mount.prefix)):
             arguments["name"] = segments.pop() if segments else None
         made = make(**arguments)
         if not isinstance(made, Directory):
@@ -64,12 +64,14 @@ def _install(root: Directory, mount: MountTable, config: Config) -> Directory:
         raise type(error)(f"{label}: {error}") from error
     except (GreenbasError, ValueError, TypeError) as error:
         raise StartError(f"{label}: {error}") from error
+    except Exception as error:  # of the code that makes this kind
+        raise StartError(describe_failure(label, error)) from error
 
 
 def _takes_name(parameters: Mapping[str, inspect.Parameter], given: bool) -> bool:
-    """Whether to give a kind a name: None, too, when its default is another one. Others get a node of that name."""
+    """Whether to give a kind a name: without a prefix its own default counts. Others get a node of that name."""
     if "name" in parameters:
-        return given or parameters["name"].default is not None
+        return given
     return given and _takes_anything(parameters)
 
 
@@ -78,7 +80,7 @@ def _takes_anything(parameters: Mapping[str, inspect.Parameter]) -> bool:
 
 
 def _kind(name: str) -> Callable[..., Any]:
-    if name in create.__all__:
+    if name in create.KINDS:
         found: Callable[..., Any] = getattr(create, name)
         return found
     try:

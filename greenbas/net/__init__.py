@@ -1,5 +1,8 @@
 """Sockets: the socket API in its three modes, `Stream`, the transport below all of it, and `Listener`."""
 
+from importlib import import_module as _import
+from typing import Any as _Any
+
 from greenbas.codec.byteorder import fh2n, fn2h, h2n, n2h
 from greenbas.net import handback, pipe
 from greenbas.net.api import bind, connect, event, http2sock, req2sock, sock2req, stat, udpcon
@@ -13,9 +16,11 @@ from greenbas.net.stream import Buffer, Channel, Stream
 __all__ = [
     "Buffer",
     "Channel",
+    "Deflate",
     "Listener",
     "Socket",
     "Stream",
+    "WebSocket",
     "bind",
     "connect",
     "event",
@@ -33,6 +38,21 @@ __all__ = [
     "send_file",
     "sock2req",
     "stat",
+    "tls",
     "toip",
     "udpcon",
 ]
+
+# Imported at first use: their libraries take some 50 ms each.
+_LATER = {
+    "Deflate": "greenbas.protocol.websocketdeflate",
+    "WebSocket": "greenbas.net.websocket",
+    "tls": "greenbas.net.tls",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _import(_LATER[name])
+    return getattr(module, name, module)

@@ -10,11 +10,20 @@ from greenlet import getcurrent, greenlet
 from greenbas.errors import NetError, TimedOut
 from greenbas.net.stream import SEND_SIZE, TURN_SIZE, Buffer, Stream
 
-__all__ = ["WRITE_TIMEOUT", "Outgoing"]
+__all__ = ["WRITE_TIMEOUT", "Outgoing", "as_bytes"]
 
 WRITE_TIMEOUT = 30.0  # seconds without any progress: a peer that takes nothing for this long is gone
 
 _WRITE = 2  # libev's event flag
+
+
+def as_bytes(data: str | Buffer) -> Buffer:
+    """Text as UTF-8, and buffers with items of a byte."""
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, bytes | bytearray):
+        return data
+    return memoryview(data).cast("B")
 
 
 class Outgoing:
@@ -48,6 +57,9 @@ class Outgoing:
     def put(self, data: Buffer) -> int:
         """Send bytes, or queue what does not go at once.
 
+        Args:
+            data: from `as_bytes`.
+
         Returns:
             The bytes that are queued now.
 
@@ -55,19 +67,24 @@ class Outgoing:
             SocketClosed: the connection is broken, or closed here.
             TimedOut: the peer has taken nothing for too long.
         """
+        if not self.queued and self._error is None:
+            stream = self._stream
+            try:
+                # As try_send() and took(): this is the way of nearly every write, and a call a fiftieth of its time.
+                sent = stream._send(data, 0)
+            except OSError:
+                sent = stream.try_send(data)
+            stream._turn += sent
+            if stream._turn >= TURN_SIZE:
+                stream.took(0)
+            if sent == len(data):
+                return 0
+            self._queue(memoryview(data)[sent:])
+            self._start()
+            return self.queued
         if self._error is not None:
             raise self._error
-        if self._pieces:
-            self._queue(memoryview(data))
-            return self.queued
-        if type(data) is memoryview:
-            data = data.cast("B")
-        sent = self._stream.try_send(data)
-        self._stream.took(sent)
-        if sent == len(data):
-            return 0
-        self._queue(memoryview(data)[sent:])
-        self._start()
+        self._queue(memoryview(data))
         return self.queued
 
     def drain(self) -> None:
@@ -99,8 +116,6 @@ class Outgoing:
     def _queue(self, view: memoryview) -> None:
         if not view.readonly:
             view = memoryview(bytes(view))  # the writer may go on using its buffer
-        elif view.nbytes != len(view):
-            view = view.cast("B")
         self._pieces.append(view)
         self.queued += len(view)
         self._put += len(view)

@@ -20,8 +20,9 @@ from gevent import get_hub
 from greenlet import getcurrent
 
 from greenbas.dispatcher import greenlet_name
-from greenbas.errors import IncorrectUse, QueueFull, SocketClosed
+from greenbas.errors import IncorrectUse, QueueFull, SocketBusy, SocketClosed
 from greenbas.net.coroutine import Coroutine
+from greenbas.net.outgoing import as_bytes
 from greenbas.net.socketbase import Mode
 from greenbas.net.socketflow import FlowControl
 from greenbas.net.sockettls import Encryption
@@ -115,13 +116,11 @@ class Socket(Encryption, Datagrams, FlowControl):
         out = self._out
         if out is None:
             return self._write_elsewhere(data, utf8)
-        if type(data) is str:
-            data = data.encode()
-        if self._tls is not None:
-            self._shake_hands()
+        if type(data) is not bytes:
+            data = as_bytes(data)
         if out.queued and out.queued >= self._queuelen and not self._may_wait():
             raise QueueFull(f"{out.queued} bytes wait for {self!r}: its peer is too slow", out.queued)
-        queued = out.put(data)  # type: ignore[arg-type]
+        queued = out.put(data)
         if queued and self._may_wait():
             out.drain()
             return 0
@@ -243,6 +242,11 @@ class Socket(Encryption, Datagrams, FlowControl):
             text = str(data, "utf-8") if utf8 and not isinstance(data, str) else data
             self._websocket.send(text)
             return 0
+        if self._tls is not None:
+            self._shake_hands()
+            return self.write(data)
+        if self._doing == "upgrade":
+            raise SocketBusy(f"{greenlet_name()} writes to {self!r} in the middle of its TLS handshake")
         if self._kind == "udp" and self._stream is not None:
             self._send_datagram(self._stream, data, None)
             return 0

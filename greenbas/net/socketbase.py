@@ -188,7 +188,7 @@ class SocketBase:
         if stream is None or stream.closed:
             return False
         if websocket is not None:
-            websocket.close()
+            spawn(websocket.close, name=f"closing {stream!r}")  # it waits for the peer's word
         elif out is not None and out.queued and not out.is_waited_for:
             spawn(_finish, stream, out, name=f"closing {stream!r}")
         else:
@@ -218,7 +218,7 @@ class SocketBase:
         self._ends = 0
         self._was_connected = True
         self._tls = tls
-        if kind in ("tcp", "pipe"):
+        if kind in ("tcp", "pipe") and tls is None:
             self._out = Outgoing(stream)
         self._read = stream.read if tls is None else None
         owner = current_owner()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from greenbas.errors import TlsError
+from greenbas.net.outgoing import Outgoing
 from greenbas.net.socketbase import SocketBase
 
 if TYPE_CHECKING:
@@ -32,10 +33,14 @@ class Encryption(SocketBase):
             return False
         from greenbas.net.tls import handshake
 
+        out = self._out
+        if out is not None:
+            out.drain()
+        self._out = None  # what others write now would come in between
         with self.doing("upgrade"):
-            if self._out is not None:
-                self._out.drain()
             handshake(stream, context, server_name=self.address or None, alpn=alpn)
+        if self._stream is stream:
+            self._out = out or Outgoing(stream)
         return True
 
     def maxsize(self, size: int) -> bool:

@@ -36,6 +36,9 @@ SEND_SIZE = 256 * 1024  # bytes offered to one send; the kernel takes less when 
 TURN_SIZE = 1024 * 1024
 
 _READ, _WRITE = 1, 2  # libev's event flags
+# Of the hub this is hub.switch() without gevent's hook for greenlets that want to know when they are switched out:
+# nobody has one, and looking for it takes as long as the switch.
+_switch: Callable[..., Any] = greenlet.switch
 _EXPIRED = object()
 _READY = object()
 
@@ -190,7 +193,7 @@ class Stream:
             SocketBusy: another greenlet is reading.
             SocketClosed: the connection is broken, or closed here.
         """
-        if self._try_first or self._reader is not None or self._pushed or self._watcher is None or timeout is not None:
+        if self._try_first or self._reader is not None or timeout is not None:
             taken = self._take(size)
             if taken is not None:
                 return taken
@@ -201,7 +204,7 @@ class Stream:
             self._arm()
         try:
             # The first is what `_suspend` does, without the call of it: this is the path of every read.
-            found = hub.switch() if timeout is None and current is not hub else self._suspend(timeout, "read")
+            found = _switch(hub) if timeout is None and current is not hub else self._suspend(timeout, "read")
         except BaseException:
             self._reader = None
             self._stop_unless_parked()
@@ -219,6 +222,7 @@ class Stream:
     def unread(self, data: bytes) -> None:
         """Push bytes back: the next read returns them first."""
         self._pushed = data + self._pushed
+        self._try_first = True
 
     def take_pushed(self) -> bytes:
         """Take back what `unread` has pushed."""
@@ -354,6 +358,7 @@ class Stream:
             self.channel.shutdown()  # while somebody writes, the alert would come in the middle of his record
         self._watcher = self._parked = None
         self._armed = False
+        self._try_first = True  # a read says that there is nothing any more
         watcher.stop()
         watcher.close()
         if self._write_watcher is not None:
@@ -481,15 +486,15 @@ def _arrived(find: Callable[[], Stream | None]) -> None:
             stream._parked()
         return
     found: Any = _READY
-    if stream._wanted:
+    if wanted := stream._wanted:
         try:
-            found = stream.receive(stream._wanted)
+            found = stream.receive(wanted)
         except BlockingIOError:
             return
         except OSError as error:
             found = error
     stream._reader = None
-    reader.switch(found)
+    _switch(reader, found)
 
 
 def _interrupt(stream: Stream, waiting: greenlet) -> None:

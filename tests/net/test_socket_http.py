@@ -191,6 +191,7 @@ def test_http2sock_with_websocket_client(caplog: pytest.LogCaptureFixture) -> No
                 while len(got) < len(message):
                     got += sock.read(10)
                 assert got == message
+        wait_until(lambda: not len(server.service.table))
     assert not caplog.records
 
 
