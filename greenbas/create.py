@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from greenbas import plugin as _plugin
+from greenbas.dispatcher.threads import Thread as _Thread
 from greenbas.io import Io
 from greenbas.vfs import Directory, DomainReader, ResourceReader, WsgiDirectory
 
-__all__ = ["dir", "domainresrdr", "resrdr", "wsgi"]
+if TYPE_CHECKING:
+    # Imported at first use: it takes a while, and not every server needs it.
+    from greenbas.crypto import CertifiedKey, CertStore
+    from greenbas.crypto.certtime import Moment
+    from greenbas.crypto.request import KeyLike
+    from greenbas.net.tls import CertFiles, ClientTls, ServerTls
+    from greenbas.net.tls.server import ClientCert
+
+__all__ = [
+    "certificate",
+    "certifiedkey",
+    "certstore",
+    "csr",
+    "dir",
+    "domainresrdr",
+    "key",
+    "resrdr",
+    "tls_client",
+    "tls_server",
+    "wsgi",
+]
+
+# Those that make directories, which a [[mount]] can be of; plugins add theirs.
+KINDS = ("dir", "domainresrdr", "resrdr", "wsgi")
+
+# Its own, so that a key that takes a second waits for other keys only.
+_key_thread = _Thread(1, name="keys")
 
 
 def __getattr__(name: str) -> Any:
@@ -65,3 +92,189 @@ def wsgi(app: Callable[..., Any], *, name: str | None = None, priority: int = 0)
         priority: -128 to 127; siblings are asked in descending order.
     """
     return WsgiDirectory(app, name, priority=priority)
+
+
+def key(key: str = "ecc", curve: str = "SECP256R1", bits: int = 2048, rnd: str | bytes | None = None) -> str:
+    """Make a private key (BAS ``ba.create.key``).
+
+    An RSA key takes from a tenth of a second to several; only the calling greenlet waits for it.
+
+    Args:
+        key: "ecc" or "rsa".
+        curve: of an ECC key: SECP256R1, SECP384R1, SECP521R1, BRAINPOOLP256R1, BRAINPOOLP384R1 or BRAINPOOLP512R1.
+        bits: of an RSA key, 2048 to 8192 in steps of 8.
+        rnd: a secret that an ECC key is derived from: the same key each time. The key is as hard to guess as this is;
+            None makes a new random one.
+
+    Returns:
+        PEM, PKCS #8, not encrypted.
+
+    Raises:
+        SettingError: an option that is unknown or out of range.
+    """
+    from greenbas.crypto import generate_key
+
+    if key == "rsa":
+        return _key_thread.offload(generate_key, key, curve, bits, rnd)
+    return generate_key(key, curve, bits, rnd)
+
+
+def csr(
+    key: KeyLike,
+    dn: Mapping[str, str],
+    san: str | Iterable[str] | None = None,
+    certtypes: str | Iterable[str] = (),
+    keyusages: str | Iterable[str] = (),
+    hash: str = "sha256",
+) -> str:
+    """Make a certificate signing request (BAS ``ba.create.csr``).
+
+    Args:
+        key: the private key: PEM, or a dict with ``key`` (PEM) and ``pwd`` (its password).
+        dn: the name: commonname, and optionally countryname (two letters), province, locality, organization, unit,
+            email.
+        san: what the certificate is for: host names, IP addresses, e-mail addresses; a list, or "a;b;c". None is the
+            common name, where that is a host.
+        certtypes: of SSL_CLIENT, SSL_SERVER, SSL_CA, OBJECT_SIGNING, OBJECT_SIGNING_CA; none is SSL_SERVER.
+        keyusages: of DIGITAL_SIGNATURE, NON_REPUDIATION, KEY_ENCIPHERMENT, DATA_ENCIPHERMENT, KEY_AGREEMENT,
+            KEY_CERT_SIGN, CRL_SIGN; none is DIGITAL_SIGNATURE, and for an authority KEY_CERT_SIGN and CRL_SIGN too.
+        hash: sha256, sha384 or sha512.
+
+    Returns:
+        PEM.
+
+    Raises:
+        SettingError: an option or a part of the name that is unknown or cannot be.
+        PemError: the key cannot be used; .code says why.
+    """
+    from greenbas.crypto import make_csr
+
+    return make_csr(key, dn, san, certtypes, keyusages, hash)
+
+
+def certificate(
+    csr: bytes | str,
+    key: KeyLike,
+    validfrom: Moment,
+    validto: Moment,
+    serial: int | None = None,
+    *,
+    cacert: bytes | str | None = None,
+    hash: str = "sha256",
+    ca: bool = False,
+) -> str:
+    """Sign a certificate (BAS ``ba.create.certificate``).
+
+    Args:
+        csr: the request; its name, alternative names and usages are taken over, nothing else.
+        key: the key to sign with: of `cacert`, or without one that of the request. PEM, or a dict with ``key`` (PEM)
+            and ``pwd`` (its password).
+        validfrom: a datetime (UTC unless it has a time zone), a date, or a dict: year, month, and optionally day, hour,
+            min, sec.
+        validto: likewise.
+        serial: positive, and another one each time; None makes a random one.
+        cacert: the authority's certificate; None makes a self-signed one.
+        hash: sha256, sha384 or sha512.
+        ca: whether a request for the certificate of another authority is granted.
+
+    Returns:
+        PEM.
+
+    Raises:
+        SettingError: an option that is unknown or cannot be, or an authority is asked for without `ca`.
+        PemError: request, certificate or key cannot be used, do not belong together, or `cacert` may not sign; .code
+            says which.
+    """
+    from greenbas.crypto import make_certificate
+
+    return make_certificate(csr, key, validfrom, validto, serial, cacert=cacert, hash=hash, ca=ca)
+
+
+def certstore() -> CertStore:
+    """An empty store for the certificates of authorities that one trusts (BAS ``ba.create.certstore``)."""
+    from greenbas.crypto import CertStore
+
+    return CertStore()
+
+
+def certifiedkey(
+    cert: bytes | str, key: bytes | str | None = None, *, password: str | bytes | None = None, io: Io | None = None
+) -> CertifiedKey:
+    """A private key with its certificate and chain (BAS ``ba.create.sharkcert``).
+
+    Args:
+        cert: PEM, DER or p7b: the certificate, and those of the authorities between it and the root, in any order. With
+            `io`, the name of a file there.
+        key: PEM or DER of the key; None when it stands in the same PEM as the certificate. With `io`, a file's name.
+        password: of an encrypted key.
+        io: where the files are.
+
+    Raises:
+        PemError: one of them cannot be used, or they do not belong together; .code says which.
+        IoError: a file cannot be read.
+    """
+    from greenbas.crypto import CertifiedKey
+
+    return CertifiedKey(cert, key, password=password, io=io)
+
+
+def tls_client(
+    trust: CertStore | str | None = None,
+    *,
+    cert: CertifiedKey | None = None,
+    verify: bool = True,
+    alpn: Sequence[str] = (),
+    cache_size: int = 40,
+    renegotiation: bool = False,
+) -> ClientTls:
+    """A context for TLS connections to servers (BAS ``ba.create.sharkssl``).
+
+    Args:
+        trust: whose certificates are trusted: a store of `certstore`, "system", or None for Mozilla's list (certifi).
+        cert: our own, for servers that ask for one.
+        verify: refuse servers that are not trusted, or not the one that was asked for.
+        alpn: protocols to offer, the preferred one first.
+        cache_size: servers whose session is kept for the next connection; 0 resumes none.
+        renegotiation: whether a TLS 1.2 server may ask for a second handshake.
+
+    Raises:
+        ValueError: alpn or trust cannot be.
+        PemError: the certificate cannot be used.
+    """
+    from greenbas.net.tls import ClientTls
+
+    return ClientTls(
+        trust, cert=cert, verify=verify, alpn=alpn, cache_size=cache_size, renegotiation=renegotiation
+    )
+
+
+def tls_server(
+    *certs: CertifiedKey | CertFiles | tuple[str, str],
+    names: Mapping[str, Sequence[CertifiedKey | CertFiles]] | None = None,
+    client_cert: ClientCert = "no",
+    trust: CertStore | None = None,
+    alpn: Sequence[str] = ("http/1.1",),
+    favor_rsa: bool = False,
+) -> ServerTls:
+    """A context for TLS connections from clients (BAS ``ba.create.sharkssl`` with ``server=true``).
+
+    A client that names a host gets the certificate for that host, any other the first one.
+
+    Args:
+        *certs: of `certifiedkey`, or the paths of certificate and key, which `reload` of the context reads again.
+        names: certificates by host name, "*.example.com" included, besides the names that stand in them.
+        client_cert: "no", "ask" or "require" one in the handshake.
+        trust: the authorities that issue the certificates of clients.
+        alpn: the protocols spoken here; a client that knows none of them is refused. Empty: none is negotiated.
+        favor_rsa: prefer an RSA certificate where the client knows EC too.
+
+    Raises:
+        PemError, StartError: a certificate or key cannot be used, or read.
+        SettingError: there is no certificate, or client_cert is none of the three, or needs trust.
+    """
+    from greenbas.net.tls import CertFiles, ServerTls
+
+    pairs = [CertFiles(*cert) if isinstance(cert, tuple) else cert for cert in certs]
+    return ServerTls(
+        *pairs, names=names, client_cert=client_cert, trust=trust, alpn=alpn, favor_rsa=favor_rsa
+    )
