@@ -6,9 +6,9 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from greenbas.application import Application
 from greenbas.errors import GreenbasError, StartError
@@ -18,6 +18,9 @@ from greenbas.server import Server
 from greenbas.vfs import Directory, WsgiDirectory, is_wsgi
 
 __all__ = ["Spec", "load"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -29,22 +32,30 @@ class Spec:
         prefix: the path it is put below; "" for the root.
         priority: -128 to 127; siblings are asked in descending order.
         text: how the user wrote it, for messages.
+        origin: where he wrote it, for messages, such as "greenbas.toml: [[app]] 1"; "" for the command line.
     """
 
     place: str
     prefix: str = ""
     priority: int = 0
     text: str = ""
+    origin: str = ""
 
     def __str__(self) -> str:
         return self.text or self.place
 
     @classmethod
     def parse(cls, text: str) -> Spec:
-        """Make one of ``APP`` or ``PREFIX=APP``."""
+        """Make one of ``APP`` or ``PREFIX=APP``.
+
+        Raises:
+            StartError: nothing stands behind the ``=``.
+        """
         prefix, equals, place = text.partition("=")
         if not equals or os.path.isdir(text):
             return cls(text, text=text)
+        if not place:
+            raise StartError(f"{text!r} names nothing to serve: write PREFIX=APP, such as {prefix}=folder")
         return cls(place, prefix, text=text)
 
 
@@ -62,7 +73,7 @@ def load(specs: Iterable[str | Spec]) -> Server:
     if "" not in sys.path and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # applications import what lies beside them
     named = [Spec.parse(spec) if isinstance(spec, str) else spec for spec in specs]
-    found = [(spec, _resolve(spec)) for spec in named]
+    found = [(spec, _placed(spec, _resolve, spec)) for spec in named]
     servers = [thing for _, thing in found if isinstance(thing, Server)]
     if len(servers) > 1:
         raise StartError(f"{len(servers)} of the applications are Servers: serve one, and the others as directories")
@@ -71,15 +82,29 @@ def load(specs: Iterable[str | Spec]) -> Server:
     try:
         for spec, thing in found:
             if thing is not server:
-                installed.append(_install(server, spec, thing))
+                installed.append(_placed(spec, _install, server, spec, thing))
             elif spec.prefix or spec.priority:
-                raise StartError(f"{spec}: a Server cannot have a prefix or a priority")
+                _placed(spec, _refuse_place, spec)
     except BaseException:
         for directory in installed:
             directory.close()
             directory.unlink()
         raise
     return server
+
+
+def _placed(spec: Spec, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function; its errors say where the spec stands."""
+    try:
+        return function(*args, **kwargs)
+    except StartError as error:
+        if not spec.origin:
+            raise
+        raise StartError(f"{spec.origin}: {error}") from error
+
+
+def _refuse_place(spec: Spec) -> NoReturn:
+    raise StartError(f"{spec}: a Server cannot have a prefix or a priority")
 
 
 def _resolve(spec: Spec) -> Any:

@@ -14,12 +14,12 @@ from greenlet import GreenletExit, getcurrent
 
 from greenbas.appmodules import MODULES, AppModules
 from greenbas.dispatcher import Owner
-from greenbas.errors import IncorrectUse, InvalidName, NotDirectory, NotFound, StartError
+from greenbas.errors import IncorrectUse, InvalidName, IsDirectory, NotDirectory, NotFound, StartError
 from greenbas.failures import describe_failure
 from greenbas.http import Request, Response
 from greenbas.io import Io, normalize
 from greenbas.pages import EXTENSION, Scope, psp_filter
-from greenbas.vfs import Program, ResourceReader
+from greenbas.vfs import PYTHON_FILES, Program, ResourceReader
 
 __all__ = ["MODULES", "PRELOAD", "Application"]
 
@@ -35,7 +35,8 @@ class Application(ResourceReader):
 
     ``.preload.py``, if there is one, runs once; its globals are the scope ``app`` of all pages. It finds there `app`
     (that scope), `io`, `dir` (this directory), `appreq` and `own`. A function `on_unload` that it defines is called at
-    the end. Everything that the application opens is closed with it; see `greenbas.dispatcher.Owner`.
+    the end. Everything that the application opens is closed with it; see `greenbas.dispatcher.Owner`. Python files are
+    not sent unless the script says ``dir.set_private()``.
 
     Args:
         io: where its files are.
@@ -48,6 +49,7 @@ class Application(ResourceReader):
 
     def __init__(self, io: Io, *, name: str | None = None, priority: int = 0) -> None:
         super().__init__(io, name=name, priority=priority)
+        self.set_private(*PYTHON_FILES)
         self._title = io.file_name("")
         self._package = f"app{next(_numbers)}"
         self._owner = Owner(self._title)
@@ -99,7 +101,7 @@ class Application(ResourceReader):
             with owner.current():
                 self._run_preload(modules.start.__dict__)
         except BaseException as error:
-            self._failure = StartError(describe_failure(self._title, error))
+            self._failure = StartError(_describe(self._title, error))
             _close_both(owner, modules)
             if isinstance(error, GreenletExit | KeyboardInterrupt):
                 raise
@@ -226,6 +228,7 @@ class Application(ResourceReader):
             return False
         if request.included:  # status and headers are not for includes
             raise StartError(str(trouble)) from trouble
+        request.running = self  # it has answered
         response.set_header("Retry-After", "1")
         response.send_error(503, str(trouble) if request.dev else None)
         return True
@@ -256,6 +259,12 @@ class Application(ResourceReader):
             program(request, response)
         finally:
             owner.leave(token)
+
+
+def _describe(title: str, error: BaseException) -> str:
+    if isinstance(error, IsDirectory) and error.path == PRELOAD:
+        return f"{title}: {PRELOAD} is a folder: it has to be the start script; modules go into {MODULES}/"
+    return describe_failure(title, error)
 
 
 def _secret(path: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gevent.threadpool import ThreadPool
 from greenlet import GreenletExit
@@ -26,7 +27,11 @@ LOOK = 200  # milliseconds between looks at whether the server has stopped
 SETTLE = 50  # milliseconds without another change before one counts: editors write a file in several steps
 DEBOUNCE = 1000  # milliseconds after which it counts even if there are more
 
+DELETED = 3  # watchfiles.Change.deleted
+
 DRAIN = 1.0  # seconds that running requests have before a restart; an event stream would hold it up for ever
+
+Identity = tuple[int, int]  # of a folder: device and inode
 
 _log = logging.getLogger("greenbas.reload")
 
@@ -73,14 +78,16 @@ class Reloader:
 
     def _act_on(self, files: set[Path]) -> None:
         # Asked each time: pages and start scripts import more.
-        if changed := sorted((self._others | module_files()) & files):
+        imported = self._others | module_files()
+        if changed := sorted(file for file in imported if file in files or not files.isdisjoint(file.parents)):
             _log.info("%s changed: starting again", changed[0])
             self.must_restart = True
             self.stop()
             spawn(self._server.stop, DRAIN, name="stop")
             return
         for folder, app in self._apps:
-            if changed := sorted(file for file in files if _concerns(folder, file)):
+            changed = sorted(file for file in files if _concerns(folder, file))
+            if changed and folder.is_dir():  # one that is away is not started without its files: it may come back
                 self._reload(app, changed[0])
 
     def _reload(self, app: Application, changed: Path) -> None:
@@ -115,6 +122,9 @@ def module_files() -> set[Path]:
 class Changes:
     """Sets of files that change in some folders, one after the other; waiting for the next blocks the greenlet alone.
 
+    A folder may be replaced by another one, or be missing for a while: what stands at its path is watched, and a folder
+    that is there anew counts as a change itself.
+
     Args:
         folders: watched from here on, with all below them.
 
@@ -129,7 +139,9 @@ class Changes:
         except ModuleNotFoundError as error:
             raise StartError("--reload needs watchfiles: pip install 'greenbas[reload]'") from error
         self._counts = DefaultFilter()  # no caches, no version control, no backups of editors
-        self._notify = RustNotify([str(folder) for folder in folders], False, False, LOOK, True, True)
+        self._kind = RustNotify
+        self._folders = {Path(os.path.realpath(folder)) for folder in folders}
+        self._known, self._notify = self._look()
         self._pool = ThreadPool(1)
         self._stopped = False
 
@@ -142,9 +154,10 @@ class Changes:
     def take(self, milliseconds: int) -> set[Path]:
         """What has changed since the last call, or does within this time."""
         found = self._pool.apply(self._notify.watch, (DEBOUNCE, SETTLE, milliseconds, None))
-        if not isinstance(found, set):
-            return set()
-        return {Path(os.path.realpath(name)) for change, name in found if self._counts(change, name)}
+        events = found if isinstance(found, set) else set()
+        files = {Path(os.path.realpath(name)) for change, name in events if self._counts(change, name)}
+        removed = {Path(name) for change, name in events if change == DELETED}
+        return (files - self._folders) | self._look_again(removed)
 
     def stop(self) -> None:
         """Let an iteration end."""
@@ -154,6 +167,33 @@ class Changes:
         """Watch no longer; not while another greenlet waits."""
         self._notify.close()
         self._pool.kill()
+
+    def _look(self) -> tuple[dict[Path, Identity], Any]:
+        # First who they are: one that is exchanged in between is noticed at the next look.
+        known = {folder: place for folder in self._folders if (place := _identity(folder)) is not None}
+        try:
+            return known, self._kind([str(folder) for folder in known], False, False, LOOK, True, True)
+        except FileNotFoundError:
+            return {}, self._kind([], False, False, LOOK, True, True)
+
+    def _look_again(self, removed: set[Path]) -> set[Path]:
+        # The system's watch is of a folder, not of its path: it follows one that is moved away, and ends with one that
+        # is removed, even if the next has its number again.
+        known = {folder: place for folder in self._folders if (place := _identity(folder)) is not None}
+        if known == self._known and removed.isdisjoint(self._folders):
+            return set()
+        before = self._known
+        self._notify.close()
+        self._known, self._notify = self._look()
+        return {folder for folder in self._known if folder in removed or self._known[folder] != before.get(folder)}
+
+
+def _identity(folder: Path) -> Identity | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 def serve_reloading(prepare: Callable[[], Launch], serve: Callable[[Launch], None]) -> None:
@@ -197,12 +237,14 @@ def restart(*more: str) -> NoReturn:
 
 
 def _folders_named(arguments: list[str]) -> set[Path]:
-    """What the command line seems to name, `PREFIX=FOLDER` too."""
-    return {Path(place) for one in arguments if os.path.isdir(place := one.rpartition("=")[2])}
+    """What the command line seems to name, `PREFIX=FOLDER` too; a folder that is away at the moment as well."""
+    places = [one.rpartition("=")[2] for one in arguments]
+    return {Path(place) for place in places if os.path.isdir(place) or ("/" in place and not os.path.exists(place))}
 
 
 def _concerns(folder: Path, file: Path) -> bool:
     if not file.is_relative_to(folder):
-        return False
+        return folder.is_relative_to(file)  # something above it is there anew
     path = file.relative_to(folder)
-    return file.suffix == ".py" or path.parts[:1] == (MODULES,)  # not all that is hidden: pages keep data there
+    # Not all that is hidden: pages keep data there.
+    return file == folder or file.suffix == ".py" or path.parts[:1] == (MODULES,)

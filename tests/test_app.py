@@ -81,7 +81,7 @@ def bodies(specs: list[str], *paths: str) -> list[str | int]:
         (["www"], {"/": "index", "/sub/a.txt": "a", "/missing": 404}),
         (["./www/"], {"/": "index"}),
         (["www/sub"], {"/a.txt": "a"}),
-        (["."], {"/www/": "index", "/hello.py": APP}),
+        (["."], {"/www/": "index", "/hello.py": 404}),
         ([], {}),
         (["x=y"], {"/b.txt": "b"}),
         (["p=www"], {"/p/": "index", "/p": 302, "/": 404}),

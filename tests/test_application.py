@@ -635,3 +635,28 @@ def test_a_page_may_reload_its_own_application() -> None:
         page = "<?psp dir.reload() ?><?psp response.include('i.psp') ?>"
         server.insert(Application(io_of({"r.psp": page, "i.psp": "i"})))
         assert body(server, "/r.psp") == "i"
+
+
+# -- Python files that lie in the open ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["tool.py", "sub/tool.PY", "tool.py~", "tool.pyc", "tool.py.gz", "tool.py/"])
+def test_python_files_are_not_sent(path: str) -> None:
+    with serving() as server:
+        files = {".preload.py": "", "tool.py": "password = 1", "sub/tool.PY": "", "tool.txt": "text"}
+        server.insert(Application(io_of({**files, "tool.py~": "", "tool.pyc": "", "tool.py.gz": ""})))
+        assert get(server, f"/{path}").status == 404
+        assert body(server, "/tool.txt") == "text"
+
+
+def test_the_start_script_may_have_python_files_sent() -> None:
+    """Through a reload, too."""
+    files = {".preload.py": "dir.set_private('.key')", "tool.py": "x = 1", "a.psp": "page", "a.key": ""}
+    app = Application(io_of(files))
+    with serving() as server:
+        server.insert(app)
+        for _ in range(2):
+            assert body(server, "/tool.py") == "x = 1"
+            assert body(server, "/a.psp") == "page"
+            assert get(server, "/a.key").status == 404
+            app.reload()

@@ -21,12 +21,14 @@ from support import wait_until
 from web import Client, ask, get, head, serving
 
 from greenbas import Request, Response, Server, create
-from greenbas.errors import Abort, IncorrectUse
+from greenbas.application import Application
+from greenbas.errors import Abort, IncorrectUse, StartError
 from greenbas.io import MemoryIo
 from greenbas.metrics import BOUNDS, MAX_ROWS, MAX_TEXT, MINUTE, RECENT, TICK, Metrics, _Clock, _Row
 from greenbas.vfs import Directory
 
 Found = tuple[Server, Metrics]
+NO_STATUSES = dict.fromkeys(("none", "1xx", "2xx", "3xx", "4xx", "5xx"), 0)
 
 
 @pytest.fixture
@@ -42,6 +44,11 @@ def measured() -> Iterator[Found]:
 def rows(metrics: Metrics) -> dict[tuple[str | None, str], dict[str, Any]]:
     """The rows of a snapshot by path and kind."""
     return {(row["path"], row["kind"]): row for row in metrics.snapshot()["directories"]}
+
+
+def write(io: MemoryIo, path: str, text: str) -> None:
+    with io.open(path, "w") as file:
+        file.write(text.encode())
 
 
 def counted(metrics: Metrics) -> int:
@@ -71,6 +78,25 @@ def test_rows_by_directory(measured: Found) -> None:
     assert found["/shop/", "shop()"]["bytes"] == 12
     assert found[None, "nobody"]["requests"] == 2
     assert [row["requests"] for row in metrics.snapshot()["directories"]] == [3, 2]
+
+
+def test_failures_of_an_application_count_under_it(measured: Found) -> None:
+    """A page that cannot be compiled once was nobody's; and so was the answer while an application does not run."""
+    server, metrics = measured
+    io = MemoryIo()
+    for name, text in (("bad.psp", "<?psp end ?>"), ("good.psp", "x"), (".preload.py", "")):
+        write(io, name, text)
+    app = Application(io, name="shop")
+    server.insert(app)
+    assert [get(server, path).status for path in ("/shop/bad.psp", "/shop/good.psp", "/shop/none")] == [500, 200, 404]
+    write(io, ".preload.py", "1/0")
+    with pytest.raises(StartError):
+        app.reload()
+    assert get(server, "/shop/good.psp").status == 503
+    found = rows(metrics)
+    assert set(found) == {("/shop/", "Application"), (None, "nobody")}
+    assert found["/shop/", "Application"]["statuses"] == {**NO_STATUSES, "2xx": 1, "5xx": 2}
+    assert found[None, "nobody"]["requests"] == 1
 
 
 def test_two_at_one_path_and_what_passes(measured: Found) -> None:

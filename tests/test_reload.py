@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,11 +55,13 @@ def body(port: int, path: str = "/") -> str:
         ("tool.py", "", True),
         ("index.psp", "page", False),
         ("style.css", "p {}", False),
+        ("", "the folder itself is there anew", True),
+        ("..", "and so is what it is in", True),
     ],
 )
 def test_what_reloads(tmp_path: Path, path: str, text: str, reloads: bool) -> None:
     folder = tmp_path / "app"
-    assert reload_module._concerns(folder, folder / path) is reloads
+    assert reload_module._concerns(folder, Path(os.path.normpath(folder / path))) is reloads
     assert not reload_module._concerns(folder, tmp_path / "other" / path)
 
 
@@ -90,6 +93,76 @@ def test_a_mistake_is_told_and_can_be_mended(tmp_path: Path, caplog: pytest.LogC
         fill(tmp_path, FILES)
         wait_until(lambda: body(port) == "one", timeout=10)
         reloader.stop()
+
+
+def copy_of(folder: Path, text: str) -> Path:
+    made = folder.with_name(f"made-{text}")
+    fill(made, {**FILES, ".modules/part.py": f"text = {text!r}\n"})
+    return made
+
+
+def test_a_folder_that_is_replaced_is_watched_on(tmp_path: Path) -> None:
+    """The system's watch is of the folder that was moved away: the reloader once was deaf from there on."""
+    folder = tmp_path / "up" / "app"
+    with serving() as server:
+        server.insert(app_in(folder))
+        port = server.listeners[0].port
+        reloader = Reloader(server)
+        reloader.start()
+        for number, (text, after) in enumerate([("two", "three"), ("four", "five")]):
+            made = copy_of(folder, text)
+            folder.rename(tmp_path / f"old{number}")
+            made.rename(folder)
+            wait_until(lambda text=text: body(port) == text, timeout=10)
+            fill(folder, {".modules/part.py": f"text = {after!r}\n"})
+            wait_until(lambda after=after: body(port) == after, timeout=10)
+        reloader.stop()
+
+
+def test_a_folder_above_that_is_replaced(tmp_path: Path) -> None:
+    """Of which the watch of the folder itself sees nothing."""
+    folder = tmp_path / "up" / "app"
+    with serving() as server:
+        server.insert(app_in(folder))
+        port = server.listeners[0].port
+        reloader = Reloader(server)
+        reloader.start()
+        fill(tmp_path / "next" / "app", {**FILES, ".modules/part.py": "text = 'two'\n"})
+        (tmp_path / "up").rename(tmp_path / "old")
+        (tmp_path / "next").rename(tmp_path / "up")
+        wait_until(lambda: body(port) == "two", timeout=10)
+        fill(folder, {".modules/part.py": "text = 'three'\n"})
+        wait_until(lambda: body(port) == "three", timeout=10)
+        reloader.stop()
+
+
+def test_a_folder_that_is_missing_for_a_while(tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    with serving() as server:
+        server.insert(app_in(folder))
+        port = server.listeners[0].port
+        reloader = Reloader(server)
+        reloader.start()
+        for text, after in (("two", "three"), ("four", "five")):
+            shutil.rmtree(folder)
+            wait_until(lambda: folder not in reloader._changes._known, timeout=10)
+            copy_of(folder, text).rename(folder)
+            wait_until(lambda text=text: body(port) == text, timeout=10)
+            fill(folder, {".modules/part.py": f"text = {after!r}\n"})
+            wait_until(lambda after=after: body(port) == after, timeout=10)
+        reloader.stop()
+
+
+def test_a_named_folder_that_is_missing_is_waited_for(tmp_path: Path) -> None:
+    made = tmp_path / "here"
+    made.mkdir()
+    changes = Changes(reload_module._folders_named(["serve", f"/x={made}", str(tmp_path / "away"), "module:name"]))
+    try:
+        assert set(changes._known) == {made}
+        (tmp_path / "away").mkdir()
+        assert changes.take(reload_module.LOOK) | changes.take(reload_module.LOOK) >= {tmp_path / "away"}
+    finally:
+        changes.close()
 
 
 @pytest.mark.parametrize("error", [SystemExit(0), gevent.Timeout(), BaseException("odd")])

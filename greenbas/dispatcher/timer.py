@@ -14,6 +14,7 @@ from gevent.lock import Semaphore
 from greenbas.dispatcher.greenlets import spawn
 from greenbas.dispatcher.owner import current_owner
 from greenbas.errors import IncorrectUse
+from greenbas.protocol.arguments import need_number
 
 __all__ = ["Timer"]
 
@@ -38,6 +39,8 @@ class Timer:
     """
 
     def __init__(self, function: Tick) -> None:
+        if not callable(function):
+            raise TypeError(f"a timer calls a function without arguments, not {function!r:.80}: give the function")
         self._function = function
         self._generator: Generator[Any, None, None] | None = None
         self._exhausted = False
@@ -79,11 +82,12 @@ class Timer:
 
         Raises:
             IncorrectUse: the function raised before, its generator has ended, or an immediate call meets one that runs.
-            ValueError: `seconds` is negative or no number.
+            ValueError: `seconds` is negative.
+            TypeError: it is no number.
         """
         self._check()
-        if not seconds >= 0:
-            raise ValueError(f"a timer cannot wait {seconds} seconds")
+        if not need_number("timer: the interval", seconds, "give seconds, such as 0.5") >= 0:
+            raise ValueError(f"a timer cannot wait {seconds} seconds: use 0 or more")
         if immediately and self._one_call.locked():
             raise IncorrectUse("the timer's function is running: it cannot be called immediately")
         self._disarm()
@@ -104,6 +108,7 @@ class Timer:
     def reset(self, seconds: float) -> bool:
         """Change the interval of an active timer, counted from now; False when it is inactive (BAS ``timer:reset``)."""
         self._check()
+        need_number("timer: the interval", seconds, "give seconds, such as 0.5")
         return self.active and self.set(seconds)
 
     def cancel(self) -> bool:

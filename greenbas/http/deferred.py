@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from gevent.lock import RLock
@@ -24,7 +25,9 @@ class DeferredResponse:
     """The response that `Response.deferred` has detached from its handler.
 
     Any greenlet may finish it: a timer's, another request's. The order is status and headers, then output with either
-    `write` or `send`, then `close`. One that is dropped without `close` takes its connection along.
+    `write` or `send`, then `close`. One that is dropped without `close` takes its connection along, and one that nobody
+    writes to for `deferred_timeout` is ended with a 503. When the client goes, `valid` is False, and
+    what would go out raises SocketClosed.
 
     Args:
         connection: where it goes.
@@ -36,6 +39,7 @@ class DeferredResponse:
     def __init__(self, connection: Connection, request: Request, response: Response, started: float) -> None:
         self._connection: Connection | None = connection
         self._parts = request, response, started
+        self._why = "closed"  # by whom it was ended
         self._one_at_a_time = RLock()  # several greenlets may have it, and each writes its bytes in one piece
 
     def __repr__(self) -> str:
@@ -112,9 +116,42 @@ class DeferredResponse:
         """Whether it can still be written to (BAS ``defresp:valid``)."""
         return self._connection is not None and not self._connection.stream.closed
 
+    # For the connection.
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the request's body has come."""
+        return self._parts[0].message.complete
+
+    def time_out(self, why: str) -> bool:
+        """End it for its owner, who will find it expired: with a 503 if nothing has gone out; called in the hub.
+
+        Returns:
+            False while a greenlet writes, which has a time-out of its own.
+        """
+        connection = self._connection
+        if connection is None or not self._one_at_a_time.acquire(blocking=False):
+            return False
+        try:
+            self._connection, self._why = None, f"ended: {why}"
+            request, response, _ = self._parts
+            _log.warning("the deferred response to %s %s was %s", request.method, request.target, self._why)
+            if response.committed():
+                connection.abandon(*self._parts)
+            else:
+                response.recover()
+                response.send_error(503)
+                response.clear_keepalive()
+                connection.conclude(*self._parts)
+        finally:
+            self._one_at_a_time.release()
+        return True
+
     def _live(self) -> Response:
-        if self._connection is None:
-            raise Expired("the deferred response has been closed")
+        connection = self._connection
+        if connection is None:
+            raise Expired(f"the deferred response has been {self._why}")
+        connection.since = time.monotonic()
         return self._parts[1]
 
     def _before_output(self, what: str) -> Response:

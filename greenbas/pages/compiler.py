@@ -24,11 +24,16 @@ from greenbas.pages.syntax import explain_parse, explain_placed
 
 __all__ = ["PARAMETERS", "CompiledPage", "compile_page", "parse_psp"]
 
-PARAMETERS = ("request", "response", "cookie", "env", "page", "app", "io", "dir", "pathname", "print", "write")
+PARAMETERS = (
+    "request", "response", "cookie", "session", "env", "page", "app", "io", "dir", "pathname", "print", "write",
+)  # fmt: skip
 EMITTERS = ("_emit", "_escape")
+COSTLY = frozenset({"session"})  # what would make one for each client: not for a page that binds the name itself
 
 # Where str.splitlines, which linecache uses, sees the end of a line, but Python does not.
 NO_LINE_BREAKS = re.compile("[\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+CHUNK = 500  # lines of source that are parsed at once: some ten milliseconds
+SUSPENDING = frozenset({ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith})
 TOO_DEEP = "this page is nested too deep for Python's compiler"
 
 
@@ -103,17 +108,59 @@ def compile_page(text: str, filename: str) -> CompiledPage:
     page = PageText(text, filename)
     body = Generator(page, level=1, text="_str", join=True).run(parse(page))
     top = Place(1, 0, 0)
-    lines = [SourceLine("def page():", top), *(body or [SourceLine("    pass", top)])]
-    tree = syntax_tree(lines, page)
-    nodes = list(ast.walk(tree))
-    literals_to_bytes(nodes, lines)
-    relocate(nodes, lines)
-    function = tree.body[0]
-    assert isinstance(function, ast.FunctionDef)
-    refuse_suspension(function, page)
-    parameters = add_parameters(function, {node.id for node in nodes if isinstance(node, ast.Name)})
+    function: ast.FunctionDef | None = None
+    names: set[str] = set()
+    costly = [name for name in COSTLY if name in text]
+    bound: set[str] = set()
+    suspends = False
+    for lines in chunks(SourceLine("def page():", top), body or [SourceLine("    pass", top)]):
+        tree = syntax_tree(lines, page)
+        nodes = nodes_of(tree)
+        literals_to_bytes(nodes, lines)
+        relocate(nodes, lines)
+        names.update(node.id for node in nodes if type(node) is ast.Name)
+        bound.update(name for name in costly if any(binds(node, name) for node in nodes))
+        suspends = suspends or any(type(node) in SUSPENDING for node in nodes)
+        part = tree.body[0]
+        assert isinstance(part, ast.FunctionDef)
+        if function is None:
+            whole, function = tree, part
+        else:
+            function.body += part.body
+    assert function is not None
+    if suspends:
+        refuse_suspension(function, page)
+    parameters = add_parameters(function, names - bound)
     linecache.cache.pop(filename, None)  # what it has of an older version of the page
-    return CompiledPage(build(tree, page), parameters)
+    return CompiledPage(build(whole, page), parameters)
+
+
+def chunks(head: SourceLine, body: list[SourceLine]) -> Iterator[list[SourceLine]]:
+    """The body in pieces that Python can parse one by one, each below the head.
+
+    The parser holds the interpreter, and with it all greenlets, from its beginning to its end. A piece ends before a
+    line of ours that emits outside all blocks: nothing that came before it goes on there.
+    """
+    lines = [head]
+    for line in body:
+        if len(lines) > CHUNK and line.text.startswith("    _emit(") and (line.literal or line.start > len("    ")):
+            yield lines
+            lines = [head]
+        lines.append(line)
+    yield lines
+
+
+def nodes_of(tree: ast.AST) -> list[ast.AST]:
+    """The nodes of a tree that have a place or are around such, without the countless ones that say load or store."""
+    found: list[ast.AST] = [tree]
+    for node in found:  # which grows meanwhile
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if type(value) is list:
+                found += [one for one in value if isinstance(one, ast.AST)]
+            elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
+                found.append(value)
+    return found
 
 
 def syntax_tree(lines: list[SourceLine], page: PageText) -> ast.Module:
@@ -133,6 +180,15 @@ def literals_to_bytes(nodes: list[ast.AST], lines: list[SourceLine]) -> None:
             # Python 3.11 may place what is inside an f-string of several lines on a line that it is not on.
             if line.literal and line.text.endswith(f"{node.value!r})"):
                 node.value = node.value.encode()
+
+
+def binds(node: ast.AST, name: str) -> bool:
+    """Whether a node makes a variable of this name: an assignment, an import, a def, a class."""
+    if isinstance(node, ast.Name):
+        return node.id == name and not isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name) == name
+    return getattr(node, "name", None) == name
 
 
 def add_parameters(function: ast.FunctionDef, names: set[str]) -> tuple[str, ...]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from greenbas.codec import encode_json
+from greenbas.dispatcher.threads import Thread
 from greenbas.errors import PageSyntaxError
 from greenbas.http import NO_STORE, Request, Response
 from greenbas.io import Io, normalize
 from greenbas.pages.compiler import compile_page
 from greenbas.pages.scope import Run, Scope, bind
 from greenbas.protocol.headers import header_line
-from greenbas.vfs import ResourceReader
+from greenbas.vfs import PYTHON_FILES, ResourceReader
 
 __all__ = ["EXTENSION", "Page", "PageFilter", "get_app", "psp_filter"]
 
@@ -21,6 +25,8 @@ EXTENSION = ".psp"
 LOOK_AFTER = 1.0  # seconds
 # A file this young may change once more within the same tick of the file system's clock, which no fingerprint shows.
 SETTLED_AFTER = 2_000_000_000  # nanoseconds
+# Bytes of a page beyond which a native thread compiles it, while the other greenlets go on: this many take 10 to 20 ms.
+LARGE = 8 * 1024
 _DEFAULT_LINES = {
     "content-type": header_line("Content-Type", "text/html; charset=utf-8"),
     "cache-control": header_line("Cache-Control", NO_STORE),
@@ -55,7 +61,9 @@ class Page:
             self._reader.add_headers(response)
             if request.initial:
                 response.adopt_lines(_DEFAULT_LINES)
-        self._run(request, response)
+        result = self._run(request, response)
+        if result is not None:
+            _take(result, request, response)
 
 
 class PageFilter:
@@ -71,6 +79,7 @@ class PageFilter:
         self._clock = clock
         self._pages: dict[str, Page] = {}
         self._scopes: dict[str, Scope] = {}
+        self._thread = Thread(1, name="pages")  # for large ones; it runs while there are such
 
     def open(self, reader: ResourceReader, request: Request, path: str) -> Page:
         """The page at a path, compiled anew if it has changed; see `ResourceFilter.open`.
@@ -94,10 +103,26 @@ class PageFilter:
     def _look_again(self, reader: ResourceReader, path: str, page: Page | None) -> Page:
         source, fingerprint = _read(reader.io(), path)
         if page is None or page.source != source:
-            page = self._compile(reader, path, source, fingerprint)
-            self._pages[path] = page
+            page = self._made(reader, path, source, fingerprint)
         page.fingerprint = fingerprint
         page.settled = self._clock() - max(fingerprint[1:3]) > SETTLED_AFTER
+        return page
+
+    def _made(self, reader: ResourceReader, path: str, source: bytes, fingerprint: Fingerprint) -> Page:
+        if len(source) <= LARGE:
+            page = self._pages[path] = self._compile(reader, path, source, fingerprint)
+            return page
+        try:
+            return self._thread.offload(self._compile_large, reader, path, source, fingerprint)
+        finally:
+            self._thread.close()  # when no page waits: large pages do not change often
+
+    def _compile_large(self, reader: ResourceReader, path: str, source: bytes, fingerprint: Fingerprint) -> Page:
+        # In the thread, one after the other: who has waited for the same page meanwhile finds it made.
+        page = self._pages.get(path)
+        if page is None or page.source != source:
+            with _collector_off():
+                page = self._pages[path] = self._compile(reader, path, source, fingerprint)
         return page
 
     def _compile(self, reader: ResourceReader, path: str, source: bytes, fingerprint: Fingerprint) -> Page:
@@ -110,6 +135,8 @@ class PageFilter:
 def psp_filter(reader: ResourceReader, app: object = None) -> bool:
     """Have a reader run its server pages (BAS ``rsrdr:lspfilter``). A second call begins with fresh page scopes.
 
+    From here on Python files are not sent, unless `ResourceReader.set_private` has said or says what else is private.
+
     Args:
         reader: whose ``*.psp`` are to be run.
         app: what its pages know as ``app``; an empty `Scope` unless given.
@@ -118,6 +145,8 @@ def psp_filter(reader: ResourceReader, app: object = None) -> bool:
         True if it did not do so before.
     """
     newly = get_app(reader) is None
+    if reader.private is None:
+        reader.set_private(*PYTHON_FILES)  # modules that the pages use may lie beside them
     reader.set_filter(EXTENSION, PageFilter(Scope() if app is None else app))
     return newly
 
@@ -135,6 +164,38 @@ def _read(io: Io, path: str) -> tuple[bytes, Fingerprint]:
             stat = handle.stat()
             fingerprint = (0, stat.mtime_ns, stat.mtime_ns, stat.size)
         return bytes(handle.read()), fingerprint
+
+
+def _take(result: object, request: Request, response: Response) -> None:
+    # What a page has returned, as a directory function might.
+    if isinstance(result, str | bytes):
+        response.write(result)
+    elif isinstance(result, dict | list):
+        if request.included:
+            response.write(encode_json(result))
+        elif response.byte_count():
+            kind = type(result).__name__
+            raise TypeError(f"the page returned a {kind}, which is sent as JSON, but it has written something before")
+        else:
+            response.json(result, return2caller=True)
+    elif type(result) is not int and result is not True:  # `return write("...")` gives a number
+        raise TypeError(
+            f"the page returned {result!r:.80}: return nothing, or more output as str or bytes, or a dict or list to "
+            "be sent as JSON; a page cannot pass a request on"
+        )
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    # A syntax tree is many objects, none of them garbage before the end: the collector would go through them time and
+    # again, with all greenlets waiting, and takes a third of the time.
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _decode(source: bytes, filename: str) -> str:

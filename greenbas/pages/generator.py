@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from greenbas.pages.block import OWNERS, Block, is_clause
@@ -15,6 +16,9 @@ from greenbas.pages.statement import Spot, Statement, scan
 __all__ = ["Generator"]
 
 INDENT = "    "
+LIKE_END = re.compile(
+    r"(?:end[ _]?(?:if|for|while|try|with|def|class|match|case|foreach)?|fi|done)\s*;?", re.IGNORECASE
+)
 
 
 class Generator:
@@ -39,6 +43,7 @@ class Generator:
         self._text = text
         self._join = join
         self._blocks: list[Block] = []  # open ones, the innermost last
+        self._complete: Block | None = None  # the last statement, if its block is in its own line
         self._decorator: Block | None = None  # one that still wants its def
 
     def run(self, parts: Sequence[Literal | Tag]) -> list[SourceLine]:
@@ -115,6 +120,8 @@ class Generator:
         statements = scan(tag, self.page)
         if not statements:
             return
+        if len(statements) == 1:
+            self._must_not_be_like_end(tag, statements[0])
         for statement in statements:
             if statement.first == "end" and statement.size == 1:
                 if len(statements) > 1:
@@ -145,7 +152,9 @@ class Generator:
         for statement in statements:
             self._nest(tag, statement, opened, base)
             self._write_statement(tag, statement, base)
-        self._keep(opened if statements[-1].opens else [])
+        last = statements[-1]
+        self._keep(opened if last.opens else [])
+        self._complete = self._block(tag, last, base + last.depth) if last.keyword and last.body is not None else None
 
     def _clauses(self, tag: Tag, statements: list[Statement]) -> None:
         """A tag that begins with a clause of the innermost block, and holds nothing but such clauses."""
@@ -215,7 +224,14 @@ class Generator:
     def _block_for(self, tag: Tag, clause: Statement) -> Block:
         """The open block that a clause continues."""
         if not self._blocks:
-            raise self._error(without(clause, "an open block"), tag, clause)
+            before = self._complete
+            hint = ""
+            if before is not None and before.keyword in OWNERS[clause.keyword]:
+                hint = (
+                    f": the {before.keyword!r} of line {before.line} has its block in its own line, and ended with it; "
+                    "end its tag behind the ':', and write <?psp end ?> after the last clause"
+                )
+            raise self._error(without(clause, "an open block") + hint, tag, clause)
         block = self._blocks[-1]
         if not block.takes(clause):
             raise self._error(
@@ -240,6 +256,12 @@ class Generator:
             message = f"the block opened by {block.text!r} at line {block.line} has no {missing}"
             raise self._error(message, tag, statement)
         self._pass(block, tag.start)
+
+    def _must_not_be_like_end(self, tag: Tag, statement: Statement) -> None:
+        """What other languages end blocks with is a name in Python, and would do nothing."""
+        text = tag.rows[statement.row][statement.column :].partition("#")[0].strip()
+        if statement.end_row == statement.row and text != "end" and LIKE_END.fullmatch(text):
+            raise self._error(f"{text!r} ends no block: write <?psp end ?>, whatever the block is", tag, statement)
 
     def _finish(self) -> None:
         if self._decorator is not None:

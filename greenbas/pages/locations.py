@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from greenbas.pages.source import SourceLine
 
@@ -33,25 +34,28 @@ class Relocation:
             if getattr(node, "end_lineno", None) is not None:
                 self.move(node)
 
-    def move(self, node: ast.AST) -> None:
-        first, last = self.index(node.lineno), self.index(node.end_lineno)  # type: ignore[attr-defined]
-        line, end_line = self.lines[first].place.line, self.lines[last].place.line
-        column = self.column(first, node.col_offset)  # type: ignore[attr-defined]
-        end_column = self.column(last, node.end_col_offset)  # type: ignore[attr-defined]
+    def move(self, node: Any) -> None:
+        number, end_number = node.lineno, node.end_lineno
+        last = len(self.lines)
+        # Python 3.11 tells wrong places for what is inside f-strings of several lines.
+        first = min(max(number, 1), last) - 1
+        final = first if end_number == number else min(max(end_number, 1), last) - 1
+        line = self.lines[first].place.line
+        end_line = line if final == first else self.lines[final].place.line
+        column = self.column(first, node.col_offset)
+        end_column = self.column(final, node.end_col_offset)
         if column == UNKNOWN:
             end_line, end_column = line, UNKNOWN
         elif end_column == UNKNOWN or (end_line, end_column) < (line, column):
             # A block that ends in literal text: its header.
             end_line, end_column = line, self.column(first, self.ends[first])
-        node.lineno, node.end_lineno = line, end_line  # type: ignore[attr-defined]
-        node.col_offset, node.end_col_offset = column, end_column  # type: ignore[attr-defined]
-
-    def index(self, number: int) -> int:
-        """Python 3.11 tells wrong places for what is inside f-strings of several lines."""
-        return min(max(number, 1), len(self.lines)) - 1
+        node.lineno, node.end_lineno = line, end_line
+        node.col_offset, node.end_col_offset = column, end_column
 
     def column(self, index: int, column: int) -> int:
         line = self.lines[index]
-        if line.start < 0:
+        start = line.start
+        if start < 0:
             return UNKNOWN
-        return line.place.byte + min(max(column, line.start), self.ends[index]) - line.start
+        end = self.ends[index]
+        return line.place.byte + (start if column < start else end if column > end else column) - start

@@ -85,6 +85,7 @@ _FROM_REQUEST = {
     "request": "request",
     "response": "response",
     "cookie": "request.cookie",
+    "session": "request.session(True)",
     "env": "request.env()",
     "print": "_printer(response)",
     "write": "response.write",

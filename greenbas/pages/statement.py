@@ -17,6 +17,7 @@ HEADERS = CLAUSES | {"if", "for", "while", "try", "with", "def", "class", "match
 HARD = HEADERS - {"match", "case"}  # keywords everywhere, so that they cannot be but headers
 
 Spot = tuple[int, int]  # row and column in a tag, from 0
+STRING_HINT = r"; the tag ends at '?>' even in a string: if there is to be one in it, write '?\x3e'"
 CLOSING = {")": "(", "]": "[", "}": "{"}
 NO_CODE = frozenset({tokenize.COMMENT, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER})
 
@@ -160,7 +161,10 @@ class Scanner:
             self.fail("the backslash continues the line, but the tag ends here", self.last[1])
 
     def fail_string(self, message: str, spot: Spot) -> NoReturn:
-        self.fail("this string is never closed in this tag" if "string" in message else message, spot)
+        if "string" in message:
+            to_the_end = "multi-line" in message or spot[0] == len(self.tag.rows) - 1
+            message = "this string is never closed in this tag" + (STRING_HINT if to_the_end else "")
+        self.fail(message, spot)
 
     def fail(self, message: str, spot: Spot) -> NoReturn:
         place = self.tag.at(min(spot[0], len(self.tag.rows) - 1), max(spot[1], 0))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 from greenbas.errors import IncorrectUse, LocalProtocolError
+from greenbas.protocol.arguments import need_number, need_text
 from greenbas.protocol.dates import http_date
 
 __all__ = ["Cookie", "parse_cookies"]
@@ -117,6 +118,7 @@ class Cookie:
 
         Raises:
             LocalProtocolError: the name or an attribute cannot be sent.
+            TypeError: the value or an attribute is of a wrong type.
             IncorrectUse: the cookie belongs to no response.
         """
         if self._activate is None:
@@ -158,6 +160,7 @@ class Cookie:
 
     def _check(self) -> str:
         """Return the pair of name and value once everything about the cookie can be sent."""
+        self._check_types()
         if not _TOKEN.fullmatch(self._name):
             raise LocalProtocolError(f"cookie name {self._name!r} is not a token; use letters, digits, '-' and '_'")
         for label, text in self._texts():
@@ -169,6 +172,15 @@ class Cookie:
         self._check_prefix()
         self._check_same_site()
         return self._pair()
+
+    def _check_types(self) -> None:
+        name = self._name
+        if type(self.value) is not str:
+            need_text(f"the value of cookie {name!r}", self.value, "" if self.value is not None else "use delete()")
+        if self.max_age is not None:
+            need_number(f"max_age of cookie {name!r}", self.max_age, "give seconds, or None")
+        for label, text in self._texts():
+            need_text(f"{label} of cookie {name!r}", text)
 
     def _check_prefix(self) -> None:
         # Without regard to case, as browsers compare them (RFC 6265bis 5.4).

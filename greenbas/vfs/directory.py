@@ -16,6 +16,7 @@ from greenbas.codec import encode_json
 from greenbas.dispatcher import current_owner
 from greenbas.errors import AlreadyInserted, IncorrectUse
 from greenbas.http import NO_STORE, Request, Response
+from greenbas.protocol.arguments import need_number, need_text
 from greenbas.protocol.headers import header_line
 from greenbas.protocol.target import fold_dots
 
@@ -51,6 +52,7 @@ class Directory:
             raise TypeError(f"directory name {name!r}: use text, or None for an unnamed directory")
         if "/" in name or name in (".", "..") or "\0" in name:
             raise ValueError(f"directory name {name!r}: use one path segment; nest directories for more")
+        need_number(f"the priority of directory {name!r}", priority, "use -128 to 127", whole=True)
         if not MIN_PRIORITY <= priority <= MAX_PRIORITY:
             raise ValueError(f"priority {priority}: use {MIN_PRIORITY} to {MAX_PRIORITY}")
         self._name = name
@@ -156,7 +158,7 @@ class Directory:
 
     def p403(self, path: str | None) -> None:
         """The page shown when access here is denied, an absolute path of this server, or None (BAS ``dir:p403``)."""
-        self._p403 = path
+        self._p403 = None if path is None else need_text("p403: the path", path)
 
     def service(self, request: Request, relpath: str, simforward: bool = False) -> bool:
         """Have this directory answer a request (BAS ``dir:service``).
@@ -171,7 +173,9 @@ class Directory:
         Returns:
             Whether it answered.
         """
-        folded = fold_dots(f"/{relpath}")
+        if not isinstance(request, Request):
+            raise TypeError(f"service(request, relpath): the request comes first, not {request!r:.80}")
+        folded = fold_dots(f"/{need_text('service: the path', relpath)}")
         if folded is None:
             return False  # above this directory there is nobody to ask
         relpath = folded[1:]

@@ -8,15 +8,18 @@ from typing import Protocol
 from greenbas.errors import InvalidName, IsDirectory, NoAccess, NotDirectory, NotFound
 from greenbas.http import Request, Response
 from greenbas.io import Io, hidden
+from greenbas.protocol.arguments import need_number, need_text
 from greenbas.protocol.headers import header_line
 from greenbas.protocol.mime import compressible
 from greenbas.vfs.directory import Children, Directory, redirect_to_slash, serve_from
 from greenbas.vfs.files import StaticFile, StaticFiles
 from greenbas.vfs.static import BLOCK, accepts_gzip, send_static
 
-__all__ = ["DomainReader", "Program", "ResourceFilter", "ResourceReader"]
+__all__ = ["PYTHON_FILES", "DomainReader", "Program", "ResourceFilter", "ResourceReader"]
 
 INDEX_NAMES = ("index.html", "index.htm")
+# Modules that lie beside pages, maybe with passwords, and what editors and archivers make of them.
+PYTHON_FILES = (".py", ".pyc", ".pyw", ".py~", ".py.bak", ".py.orig", ".py.gz")
 PROGRAMS = (".psp",)  # sources: without the filter that runs them they are not there
 
 
@@ -63,7 +66,8 @@ class ResourceReader(Directory):
         self._max_age: int | None = None
         self._prologue = Children()
         self._filters: dict[str, ResourceFilter] = {}  # by extension
-        self._no_files: tuple[str, ...] = PROGRAMS  # extensions of what is never sent as it is
+        self._private: tuple[str, ...] | None = None
+        self._no_files: tuple[str, ...] = PROGRAMS  # endings of what is never sent as it is
         self._index_names: tuple[str, ...] = INDEX_NAMES
 
     def io(self) -> Io:
@@ -80,9 +84,13 @@ class ResourceReader(Directory):
 
         Raises:
             LocalProtocolError: a bad name or value.
+            TypeError: not a dict of names and values, which are text.
         """
+        if not isinstance(headers, Mapping):
+            raise TypeError(f"header: give a dict such as {{'X-Name': 'value'}}, not {headers!r:.80}")
         for name, value in headers.items():
-            header_line(name, value)
+            need_text("the name of a header", name)
+            header_line(name, need_text(f"the value of header {name}", value))
         self._headers = dict(headers)
 
     def set_max_age(self, seconds: int | None) -> None:
@@ -91,7 +99,7 @@ class ResourceReader(Directory):
         Raises:
             ValueError: it is negative.
         """
-        if seconds is not None and seconds < 0:
+        if seconds is not None and need_number("max-age", seconds, "give seconds, or None") < 0:
             raise ValueError(f"max-age {seconds}: use seconds from 0 up, or None")
         self._max_age = seconds
 
@@ -104,7 +112,11 @@ class ResourceReader(Directory):
 
         Raises:
             ValueError: it is no extension, or more than one.
+            TypeError: the filter is none.
         """
+        need_text("set_filter: the extension", extension, "write it with its dot, such as '.psp'")
+        if filter is not None and not callable(getattr(filter, "open", None)):
+            raise TypeError(f"set_filter: a filter has a method open(reader, request, path); {filter!r:.80} has none")
         if not extension.startswith(".") or "/" in extension or "." in extension[1:]:
             raise ValueError(f"extension {extension!r}: write it with its dot, such as '.psp'")
         extension = extension.lower()
@@ -114,12 +126,34 @@ class ResourceReader(Directory):
         else:
             filters.pop(extension, None)
         self._filters = filters
-        self._no_files = (*PROGRAMS, *filters)
+        self._no_files = (*PROGRAMS, *filters, *(self._private or ()))
         self._index_names = (*INDEX_NAMES, *(f"index{name}" for name in filters))
 
     def filter(self, extension: str) -> ResourceFilter | None:
         """Who answers for files with this extension, if anybody."""
-        return self._filters.get(extension.lower())
+        return self._filters.get(need_text("filter: the extension", extension).lower())
+
+    @property
+    def private(self) -> tuple[str, ...] | None:
+        """The endings of files that are not there for clients; None as long as nobody has said so."""
+        return self._private
+
+    def set_private(self, *endings: str) -> None:
+        """Never send files whose names end like this: for clients, forwards and includes they are not there.
+
+        Applications, and readers that run pages, begin with those of Python (`PYTHON_FILES`).
+
+        Args:
+            *endings: such as ".py", in any case; instead of those before. None at all sends every file.
+
+        Raises:
+            ValueError: an ending that is empty or has a slash in it.
+        """
+        for ending in endings:
+            if not need_text("set_private: an ending", ending) or "/" in ending:
+                raise ValueError(f"set_private({ending!r:.80}): give the end of a file's name, such as '.py'")
+        self._private = tuple(ending.lower() for ending in endings)
+        self._no_files = (*PROGRAMS, *self._filters, *self._private)
 
     def insert_prologue(self, child: Directory) -> None:
         """Install a directory that is asked before the files (BAS ``rsrdr:insertprolog``).
@@ -178,8 +212,12 @@ class ResourceReader(Directory):
         except IsDirectory:
             return redirect_to_slash(request, response, path) or self._serve_files(request, response, path + "/")
         except NoAccess:
+            request.running = self
             self.denied(request, response)
             return True
+        except BaseException:  # a page that cannot be compiled, a disk that fails: it is ours to answer for
+            request.running, request.relpath = self, path
+            raise
         request.running, request.relpath = self, path
         if not isinstance(found, StaticFile):
             self.run(found, request, response)
@@ -245,8 +283,8 @@ class DomainReader(ResourceReader):
 
     def __init__(self, domain: str, io: Io, *, priority: int = 0, page404: str | None = None) -> None:
         super().__init__(io, priority=priority)
-        self._domain = _host_name(domain)
-        self._page404 = page404
+        self._domain = _host_name(need_text("the domain", domain, "use a host name, such as 'example.com'"))
+        self._page404 = None if page404 is None else need_text("page404", page404, "give a path below the I/O")
 
     def __repr__(self) -> str:
         return f"<DomainReader {self._domain!r} priority {self.priority}>"

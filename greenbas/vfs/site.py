@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from greenbas.errors import Abort, NetError, RemoteProtocolError, RequestDeadline, SocketClosed
+from greenbas.errors import Abort, NetError, RemoteProtocolError, RequestDeadline, SocketClosed, StoreUnavailable
 from greenbas.http import KILLS, Request, Response, error_page, failure_json, failure_page, prefers_json
 from greenbas.protocol.target import fold_dots
 from greenbas.vfs.directory import Directory
 
 __all__ = ["Site"]
+
+# Seconds after which a client may try again when the store of the sessions is gone: restarting it takes some.
+RETRY_AFTER = 5
 
 _log = logging.getLogger("greenbas.site")
 
@@ -40,6 +43,9 @@ class Site:
                     self._not_found(request, response)
             except Abort:
                 pass  # the handler said that it is done
+            if request.unsaved_sessions is not None:
+                for session in request.unsaved_sessions:
+                    session.save()  # before the client can know that it is done
             if response.filter is not None:
                 response.filter.finalize(True)  # here, where its errors are answered as the handler's
         except RemoteProtocolError as error:
@@ -86,6 +92,7 @@ class Site:
     def _refuse(self, request: Request, response: Response, error: RemoteProtocolError) -> None:
         # The body was bad and the handler let the error pass: the client gets the status that says so.
         _log.info("%r refused: %s", request, error)
+        self._save_sessions(request)
         if response.committed():
             response.break_off(SocketClosed(str(error)))
             return
@@ -93,15 +100,29 @@ class Site:
         response.send_error(error.status, str(error) if self.dev else None)
         response.clear_keepalive()
 
+    def _save_sessions(self, request: Request) -> None:
+        # What a handler had done to a session before it failed stays done, as it does in memory.
+        for session in request.unsaved_sessions or ():
+            try:
+                session.save()
+            except (StoreUnavailable, TypeError) as error:
+                _log.error("request %s: %r is not saved: %s", request.id, session, error)
+
     def _fail(self, request: Request, response: Response, error: BaseException) -> None:
         self.failures += 1
-        _log.error("request %s %s %s failed", request.id, request.method, request.target, exc_info=error)
+        if isinstance(error, StoreUnavailable):  # no mistake of the handler's: its traceback says nothing more
+            _log.error("request %s %s %s failed: %s", request.id, request.method, request.target, error)
+        else:
+            _log.error("request %s %s %s failed", request.id, request.method, request.target, exc_info=error)
+            self._save_sessions(request)
         if response.committed():
             # Part of the answer has gone as if all were well; only a broken connection tells the client otherwise.
             response.break_off(SocketClosed("the handler failed after the head had been sent"))
             return
-        status = 503 if isinstance(error, RequestDeadline) else 500
+        status = 503 if isinstance(error, RequestDeadline | StoreUnavailable) else 500
         response.recover()
+        if isinstance(error, StoreUnavailable):
+            response.set_header("Retry-After", str(RETRY_AFTER))
         if not self.dev:
             message = "Something went wrong here. The log of the server has the details."
             response.send_error_page(status, error_page(status, message, request_id=request.id))

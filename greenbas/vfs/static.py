@@ -90,11 +90,13 @@ def _pass_on(response: Response, file: StaticFile, start: int, stop: int) -> Non
         response.send_file(fd, start, stop - start)
         return
     response.release_worker()
-    while start < stop:
-        piece = file.read(start, min(stop, start + BLOCK))
-        response.send(piece)
-        start += len(piece)
-    response.take_worker()
+    try:
+        while start < stop:
+            piece = file.read(start, min(stop, start + BLOCK))
+            response.send(piece)
+            start += len(piece)
+    finally:
+        response.take_worker()  # whoever catches an error goes on as a handler
 
 
 def _send_parts(response: Response, file: StaticFile, ranges: list[tuple[int, int]]) -> None:

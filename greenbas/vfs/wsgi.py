@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from greenbas.errors import IncorrectUse
@@ -41,6 +42,11 @@ class WsgiDirectory(Directory):
             raise TypeError(f"a WSGI application is callable with (environ, start_response), not {app!r:.80}")
         if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(app, "__call__", None)):  # noqa: B004
             raise TypeError(f"{app!r:.80} is async: greenbas calls WSGI applications; take the framework's WSGI one")
+        if _parameters(app) == ["request", "response"]:
+            raise TypeError(
+                f"{app!r:.80} is a handler for greenbas, called with (request, response), and no WSGI application: "
+                "serve it as a directory function, or in greenbas.toml as an [[app]] whose path is module:name"
+            )
         self._app = app
         self._environs = Environs()
 
@@ -95,11 +101,12 @@ def is_wsgi(thing: Any) -> bool:
     Returns:
         Whether its second positional parameter is called ``start_response``.
     """
-    if not callable(thing):
-        return False
+    return callable(thing) and _parameters(thing)[1:2] == ["start_response"]
+
+
+def _parameters(thing: Callable[..., Any]) -> list[str]:
     try:
         parameters = inspect.signature(thing).parameters.values()
     except (TypeError, ValueError):
-        return False  # it does not tell
-    names = [parameter.name for parameter in parameters if parameter.kind in _POSITIONAL]
-    return names[1:2] == ["start_response"]
+        return []  # it does not tell
+    return [parameter.name for parameter in parameters if parameter.kind in _POSITIONAL]

@@ -23,6 +23,27 @@ from greenbas_plugins.statuspage.watch import metrics_of, start, stop
 
 SHOTS = Path(__file__).parent / "shots"
 DESKTOP = (1280, 900)
+# What overlaps in the tiles, with numbers as wide as they get.
+COLLISIONS = """(() => {
+  document.querySelectorAll('.peak').forEach(one => one.textContent = 'peak 123,456 ms');
+  document.querySelectorAll('.value').forEach(one => one.textContent = '123.45 ms');
+  const found = [];
+  const box = (one) => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    return range.getBoundingClientRect();
+  };
+  for (const tile of document.querySelectorAll('.tile')) {
+    const parts = [...tile.querySelectorAll('h2, .value, .note, .peak, .tag')].filter(one => one.textContent);
+    for (const [i, a] of parts.entries()) for (const b of parts.slice(i + 1)) {
+      const [p, q] = [box(a), box(b)];
+      if (p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 4 && q.top < p.bottom - 4)
+        found.push(`${a.textContent} | ${b.textContent}`);
+    }
+    if (parts.some(one => box(one).right > tile.getBoundingClientRect().right)) found.push(tile.textContent);
+  }
+  return found;
+})()"""
 PHONE = (390, 844)
 
 
@@ -266,3 +287,11 @@ def test_what_a_screen_reader_gets(page: Chromium) -> None:
     assert page.evaluate(dangling) == 0
     assert page.evaluate("document.querySelectorAll('thead th:not([scope=col])').length") == 0
     assert page.evaluate("[...document.querySelectorAll('svg')].every(one => one.ariaHidden === 'true')") is True
+
+
+@pytest.mark.parametrize("width", [1000, 1200, 1280, 1600])
+def test_nothing_in_a_tile_collides(page: Chromium, width: int) -> None:
+    """With numbers as wide as they get: a peak once stood in the title beside it."""
+    page.show_as(width, 900)
+    overlaps = page.evaluate(COLLISIONS)
+    assert overlaps == []

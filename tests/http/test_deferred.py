@@ -19,7 +19,16 @@ from web import Answer, Client, ask, get, head, serving
 
 from greenbas import Request, Response, Server
 from greenbas.dispatcher import Timer, spawn
-from greenbas.errors import Abort, Expired, IncorrectUse, IsCommitted, LocalProtocolError, MixingWriteSend, NetError
+from greenbas.errors import (
+    Abort,
+    Expired,
+    IncorrectUse,
+    IsCommitted,
+    LocalProtocolError,
+    MixingWriteSend,
+    NetError,
+    SocketClosed,
+)
 from greenbas.http import AccessLog, DeferredResponse, JsonFormatter, State
 from greenbas.vfs import Directory
 
@@ -956,3 +965,108 @@ def test_no_interim_response_in_the_middle_of_a_deferred_one() -> None:
         client.read_until(b"hello \r\n")
         client.send(b"abc")
         assert client.rest() == b"3\r\nabc\r\n0\r\n\r\n"
+
+
+# -- clients that go, and owners that forget ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "after more", "while it runs"])
+def test_the_end_of_the_client_is_noticed(how: str) -> None:
+    """Without a write: an event that nobody listens to any more need not be waited for."""
+    with nothing_left(), waiting() as (server, handler):
+        client = Client(server)
+        if how == "while it runs":
+            handler.prepare = lambda request, response: (client.sock.close(), gevent.sleep(0.05))
+        client.send(GET)
+        deferred = handler.next()
+        if how == "after more":
+            client.send(QUICK[:20])  # of the next request: one read of it is kept, and hides the end until it is closed
+        if how == "reset":
+            client.reset()
+        elif how != "while it runs":
+            (connection,) = server.service.table.in_state(State.BUSY)
+            wait_until(lambda: how == "close" or connection._paused)
+            client.sock.close()
+        if how != "after more":
+            wait_until(lambda: not deferred.valid())
+            wait_until(lambda: len(server.service.table) == 0)
+            deferred.write("x")  # it is small and waits for more: an owner need not look whether anybody is there
+            with pytest.raises(SocketClosed):
+                deferred.flush()
+        deferred.close()
+        wait_until(lambda: len(server.service.table) == 0)
+
+
+def test_a_client_that_stays_is_not_taken_for_gone() -> None:
+    """Whatever it sends meanwhile, in how many pieces."""
+    with waiting() as (server, handler), Client(server) as client:
+        client.send(GET)
+        deferred = handler.next()
+        for piece in (QUICK[:10], QUICK[10:], QUICK):
+            client.send(piece)
+            gevent.sleep(0.01)
+            assert deferred.valid()
+        say()(deferred)
+        assert [client.answer().body for _ in range(3)] == [b"late", b"quick", b"quick"]
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_one_that_is_forgotten_is_ended(committed: bool, caplog: pytest.LogCaptureFixture, records: Records) -> None:
+    with nothing_left(), waiting(deferred_timeout=0.2) as (server, handler), Client(server) as client:
+        server.log_requests(AccessLog())
+        client.send(head("GET /late HTTP/1.1"))
+        deferred = handler.next()
+        if committed:
+            deferred.write("first")
+            deferred.flush()
+            client.read_until(b"first")
+        wait_until(lambda: server.service.table.sweep() or not deferred.valid())
+        if committed:
+            assert b"0\r\n\r\n" not in client.rest()  # the end of the body: it did not come to that
+        else:
+            answer = client.answer()
+            assert (answer.status, answer["Connection"]) == (503, "close")
+            assert client.closed()
+        with pytest.raises(Expired, match=r"the deferred response has been ended: silent for 0.2 s"):
+            deferred.write("late")
+        deferred.close()
+        assert "the deferred response to GET /late was ended: silent for 0.2 s" in caplog.text
+        assert records.find("/late")["status"] == (200 if committed else 503)
+        assert server.service.table.timed_out == 1
+
+
+def test_one_that_is_written_to_is_not_ended() -> None:
+    with waiting(deferred_timeout=0.2) as (server, handler), Client(server) as client:
+        client.send(GET)
+        deferred = handler.next()
+        for _ in range(30):
+            deferred.write("x")
+            server.service.table.sweep()
+            gevent.sleep(0.01)
+        deferred.close()
+        assert client.answer().body == b"x" * 30
+
+
+def test_without_a_limit_it_is_not_ended() -> None:
+    with waiting(deferred_timeout=None) as (server, handler), Client(server) as client:
+        client.send(GET)
+        deferred = handler.next()
+        (connection,) = server.service.table.in_state(State.BUSY)
+        assert not connection.end_forgotten(connection.since + 10**9)
+        say()(deferred)
+        assert client.answer().body == b"late"
+
+
+def test_a_stop_does_not_wait_long_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it waits long for handlers."""
+    monkeypatch.setattr("greenbas.http.connection.DEFERRED_AT_STOP", 0.1)
+    with waiting() as (server, handler), Client(server) as client:
+        client.send(GET)
+        deferred = handler.next()
+        stopping = spawn(server.stop, 60)
+        wait_until(lambda: server.service.draining)
+        assert client.answer().status == 503
+        stopping.join(5)
+        assert stopping.ready()
+        with pytest.raises(Expired, match="ended: the server stops"):
+            deferred.flush()

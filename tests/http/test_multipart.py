@@ -827,3 +827,54 @@ def test_curl_uploads(server: Server, tmp_path: Path) -> None:
         ["f", "c d.bin", "application/octet-stream", 1_500_000, "utf-8"],
         ["g", 'a "b".bin', "application/octet-stream", 1_500_000, "utf-8"],
     ]
+
+
+# -- request.data, which does not read it ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [None, 64], ids=["whole", "chunked"])
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda request: request.data("q"), "1"),
+        (lambda request: request.data("q", "q"), ["1", "1"]),
+        (lambda request: request.data("gone", query=True), None),
+        (lambda request: request.data("gone", "q", query=True), [None, "1"]),
+        (lambda request: request.data(query=True), {"q": "1"}),
+        (lambda request: list(request.datapairs(query=True)), [["q", "1"]]),
+        (lambda request: request.response.encode_redirect_url("/a", True), "http://x/a?q=1"),
+        (lambda request: request.is_multipart(), True),
+        (lambda request: request.data("title"), "'title'"),
+        (lambda request: request.data("q", "title"), "'title'"),
+        (lambda request: request.data(), "all parameters"),
+        (lambda request: request.datapairs(), "all parameters"),
+    ],
+)
+def test_data_of_a_multipart_form(call: Callable[[Request], Any], expected: Any, size: int | None) -> None:
+    """What the query has is there; what the body may have is no silent None. The parts can still be read."""
+    text = form(field("title", b"soup"))
+
+    def handler(request: Request, response: Response) -> dict[str, Any]:
+        try:
+            found = call(request)
+        except WrongMediaType as error:
+            found = str(error)
+        return {"found": found, "parts": [part.value() for part in request.parts()]}
+
+    with serving(handler) as server, Client(server) as client:
+        head = start(len(text) if size is None else None).replace(b"/up", b"/up?q=1")
+        answer = json.loads(client.ask(head + (text if size is None else chunked(text, size))).body)
+    if isinstance(expected, str) and expected in ("'title'", "all parameters"):
+        expected = (
+            f"data() was asked for {expected}, and the body is multipart/form-data, which it does not read: use "
+            "request.parts(), or data(..., query=True) for what the query alone has"
+        )
+    assert answer == {"found": expected, "parts": ["soup"]}
+
+
+def test_data_of_a_multipart_form_is_answered_415() -> None:
+    with serving(lambda request, response: request.data("title"), dev=True) as server, Client(server) as client:
+        text = form(field("title", b"soup"))
+        answer = client.ask(start(len(text)) + text)
+        assert answer.status == 415
+        assert b"request.parts()" in answer.body

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pagerun import FILENAME, Output, call, run
 
+from greenbas.errors import PageSyntaxError
+from greenbas.pages import compiler
 from greenbas.pages.compiler import PARAMETERS, compile_page, parse_psp
 from greenbas.pages.escape import escape
 
@@ -321,6 +323,14 @@ def test_strings_in_f_strings_of_several_lines_stay_strings() -> None:
         ("<?psp def f(): return [dir for x in 'a'] ?>", ("dir",)),
         ("<?psp f'{page}' ?>", ("page",)),
         ("<?psp io = 1 ?>", ("io",)),
+        ("<?psp= session.n ?>", ("session", "_emit", "_escape")),
+        ("<?psp session.n = 1 ?>", ("session",)),
+        ("<?psp session = request.session(); session ?>", ("request",)),
+        ("<?psp from x import session ?>a<?psp= session ?>", ("_emit", "_escape")),
+        ("<?psp import x as session ?><?psp= session ?>", ("_emit", "_escape")),
+        ("<?psp for session in x: ?><?psp= session ?><?psp end ?>", ("_emit", "_escape")),
+        ("<?psp def session(): pass ?><?psp= session() ?>", ("_emit", "_escape")),
+        ("<?psp def session2(): pass ?><?psp= session ?>", ("session", "_emit", "_escape")),
         ("<?psp " + "; ".join(PARAMETERS) + " ?>a<?psp= 1 ?>", (*PARAMETERS, "_emit", "_escape")),
     ],
 )
@@ -360,7 +370,7 @@ def test_source(text: str, source: str) -> None:
     function = parse_psp(text)
     head, _, body = function.partition("\n")
     assert head == (
-        "def page(request, response, cookie, env, page, app, io, dir, pathname, print, write, _emit, _escape):"
+        "def page(request, response, cookie, session, env, page, app, io, dir, pathname, print, write, _emit, _escape):"
     )
     assert [line.strip() for line in body.splitlines()] == [line.strip() for line in source.splitlines()]
 
@@ -394,3 +404,40 @@ def test_embedded_source_can_be_spliced_into_a_function() -> None:
 def test_large_pages_compile(text: str) -> None:
     # Each takes 0.02 to 1 s. What grows with the square of a page would run into the time limit of tests.
     compile_page(text, FILENAME)
+
+
+@pytest.mark.parametrize(
+    "text", ["<p>{0}</p>", "<p><?psp= {0} ?></p>", "<?psp if {0}: ?>a<?psp else: ?>b<?psp end ?>\n"]
+)
+def test_a_page_that_is_parsed_in_pieces_is_as_one(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names, its lines, and what it emits."""
+    whole = "".join(text.format(number) + "\n" for number in range(60)) + "<?psp= request ?><?psp 1/0 ?>"
+    found = []
+    for size in (10**6, 5):
+        monkeypatch.setattr(compiler, "CHUNK", size)
+        output = Output()
+        page = compile_page(whole, FILENAME)
+        with pytest.raises(ZeroDivisionError) as caught:
+            call(page, output, request="end")
+        assert caught.tb.tb_next is not None
+        found.append((page.parameters, output.text, caught.traceback[-1].lineno, page.function.__code__.co_code))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<?psp yield 1 ?>", "a page cannot yield"),
+        ("<?psp x = 1 1 ?>", "invalid syntax"),
+        ("<?psp return; global a; a = 1 ?>", None),
+    ],
+)
+def test_mistakes_in_a_later_piece(text: str, message: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler, "CHUNK", 5)
+    whole = "".join(f"<p><?psp= {number} ?></p>\n" for number in range(60)) + text
+    if message is None:
+        compile_page(whole, FILENAME)
+        return
+    with pytest.raises(PageSyntaxError, match=message) as caught:
+        compile_page(whole, FILENAME)
+    assert caught.value.lineno == 61

@@ -12,6 +12,14 @@ from greenbas.pages.compiler import parse_psp
 from greenbas.pages.syntax import renumber
 
 NO_EXPRESSION = "this is no expression; statements go into <?psp ... ?>"
+STRING = (
+    "this string is never closed in this tag; the tag ends at '?>' even in a string: if there is to be one in it, "
+    r"write '?\x3e'"
+)
+ONE_LINE = (
+    "{!r} without an open block of {}: the {!r} of line {} has its block in its own line, and ended with it; end its "
+    "tag behind the ':', and write <?psp end ?> after the last clause"
+)
 NO_BLOCK = "end without an open block; a tag leaves a block open only if its last line ends in ':'"
 SEVERAL = "several values in one tag; write one expression, such as an f-string, or two tags"
 MORE = "this line is indented more than the one before it, which opens no block"
@@ -68,7 +76,8 @@ TAGS = [
     ("<?psp= x) ?>", "unmatched ')'", 1, 9),
     ("<?psp= a)\n+ (b ?>", "unmatched ')'", 1, 9),
     ("<?psp= f(x ?>", "'(' is never closed in this tag", 1, 9),
-    ("<?psp= 'x ?>", "this string is never closed in this tag", 1, 8),
+    ("<?psp= 'x ?>", STRING, 1, 8),
+    ("<?psp= 'a?>b' ?>", STRING, 1, 8),
     ("<?psp= x \\?>", "the backslash continues the line, but the tag ends here", 1, 8),
 ]
 
@@ -77,11 +86,11 @@ LEXICAL = [
     ("<?psp f(\n {\n?>})", "'{' is never closed in this tag", 2, 2),
     ("<?psp x = (1\n\n ] ?>", "']' does not close '(' of line 1", 3, 2),
     ("<?psp x = 1} ?>", "unmatched '}'", 1, 12),
-    ("<?psp x = 'abc ?>", "this string is never closed in this tag", 1, 11),
+    ("<?psp x = 'abc ?>", STRING, 1, 11),
     ('é<?psp\n é = f"abc\n?>', "this string is never closed in this tag", 3 - 1, 7),
-    ("<?psp x = '''abc\n\n?>'''<?psp x ?>", "this string is never closed in this tag", 1, 11),
-    ("<?psp\n  x = '''abc\n\n?>", "this string is never closed in this tag", 2, 7),
-    ("<?psp else: x = 'abc ?>", "this string is never closed in this tag", 1, 17),
+    ("<?psp x = '''abc\n\n?>'''<?psp x ?>", STRING, 1, 11),
+    ("<?psp\n  x = '''abc\n\n?>", STRING, 2, 7),
+    ("<?psp else: x = 'abc ?>", STRING, 1, 17),
     ("<?psp x = 3 \\?>", "the backslash continues the line, but the tag ends here", 1, 11),
     ("<?psp x = 3 \\ ?>", "unexpected character after line continuation character", 1, 14),
     ("<?psp if x ?>", "expected ':' at the end of this 'if'", 1, 10),
@@ -111,7 +120,14 @@ BLOCKS = [
     ("<?psp except OSError: ?>", "'except' without an open block of try", 1, 7),
     ("<?psp finally: ?>", "'finally' without an open block of try", 1, 7),
     ("<?psp case 1: ?>", "'case' without an open block of match", 1, 7),
-    ("<?psp if 1: x = 1 ?><?psp else: ?>", "'else' without an open block of if, for, while or try", 1, 27),
+    ("<?psp if 1: x = 1 ?><?psp else: ?>", ONE_LINE.format("else", "if, for, while or try", "if", 1), 1, 27),
+    ("<?psp\nif 1: x = 1 ?>\n a <?psp elif 1: x = 1 ?>", ONE_LINE.format("elif", "if", "if", 2), 3, 10),
+    ("<?psp if 1: x = 1 ?><?psp x = 1 ?><?psp elif 1: ?>", "'elif' without an open block of if", 1, 41),
+    ("<?psp for x in y: pass ?><?psp elif 1: ?>", "'elif' without an open block of if", 1, 32),
+    ("<?psp if 1: ?>a<?psp endif ?>", "'endif' ends no block: write <?psp end ?>, whatever the block is", 1, 22),
+    ("<?psp if x: ?>a<?psp end if ?>", "'end if' ends no block: write <?psp end ?>, whatever the block is", 1, 22),
+    ("<?psp if 1: ?>a<?psp End; # if\n ?>", "'End;' ends no block: write <?psp end ?>, whatever the block is", 1, 22),
+    ("<?psp while 1: ?>a<?psp done ?>", "'done' ends no block: write <?psp end ?>, whatever the block is", 1, 25),
     ("<?psp with x: ?>a<?psp else: ?>", misfit("else", "with x:", 1), 1, 24),
     ("<?psp if 1: ?>a\n<?psp case 1: ?>", misfit("case", "if 1:", 1), 2, 7),
     ("<?psp for x in y: ?>a\n<?psp elif 1: ?>", misfit("elif", "for x in y:", 1), 2, 7),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import gevent
 import pytest
+from gevent import monkey
 from gevent.event import Event
+from leaks import native_threads
 from support import wait_until
 from trees import OLD, Tree, disk_tree
 from web import Answer, Client, ask, get, head, serving
@@ -475,3 +479,97 @@ def test_settings_of_a_server_are_not_sent(tree: Tree, site: Server) -> None:
     page(tree, "f.psp", '<?psp response.forward("greenbas.toml") ?>')
     assert get(site, "/greenbas.toml").status == 404
     assert b"password" not in get(site, "/f.psp").body
+
+
+# -- what a page returns --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "kind"),
+    [
+        ("a<?psp return '<b>' ?>lost", "a<b>", "text/html; charset=utf-8"),
+        ("a<?psp return b'c' ?>", "ac", "text/html; charset=utf-8"),
+        ("<?psp return 'only' ?>", "only", "text/html; charset=utf-8"),
+        ("<?psp return {'a': 1} ?>", '{"a":1}', "application/json"),
+        ("<?psp return [1, 2] ?>", "[1,2]", "application/json"),
+        ("a<?psp return write('b') ?>", "ab", "text/html; charset=utf-8"),
+        ("a<?psp return True ?>", "a", "text/html; charset=utf-8"),
+        ("a<?psp return None ?>", "a", "text/html; charset=utf-8"),
+        ("a<?psp response.include('json.psp') ?>b", 'a{"a":1}b', "text/html; charset=utf-8"),
+        ("<?psp response.forward('json.psp') ?>", '{"a":1}', "application/json"),
+        ("a<?psp return {'a': 1} ?>", "the page returned a dict, which is sent as JSON, but it has written", None),
+        ("a<?psp return False ?>", "the page returned False: return nothing, or more output", None),
+        ("a<?psp return 1.5 ?>", "the page returned 1.5: return nothing, or more output", None),
+    ],
+)
+def test_what_a_page_returns(site: Server, tree: Tree, text: str, expected: str, kind: str | None) -> None:
+    """Once it was dropped without a word."""
+    page(tree, "json.psp", "<?psp return {'a': 1} ?>")
+    page(tree, "p.psp", text)
+    answer = get(site, "/p.psp")
+    if kind is None:
+        assert answer.status == 500
+        assert expected in answer.body.decode()
+    else:
+        assert (answer.status, answer.body.decode(), answer["Content-Type"]) == (200, expected, kind)
+
+
+def test_python_files_beside_pages_are_not_sent(site: Server, tree: Tree) -> None:
+    tree.write("tool.py", b"password = 1")
+    assert get(site, "/tool.py").status == 404
+
+
+# -- large pages ----------------------------------------------------------------------------------------------------
+
+
+def large(tail: str = "") -> str:
+    return "".join(f"<p><?psp= {number} ?></p>\n" for number in range(1000)) + tail
+
+
+def test_a_large_page_is_compiled_while_others_are_served(
+    site: Server, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once, however many ask for it at the same time."""
+    real = filter_module.compile_page
+    compiled: list[bool] = []
+
+    def slow(text: str, filename: str) -> Any:
+        if len(text) > filter_module.LARGE:
+            compiled.append(gc.isenabled())
+            release.acquire()
+        return real(text, filename)
+
+    monkeypatch.setattr(filter_module, "compile_page", slow)
+    release = monkey.get_original("_thread", "allocate_lock")()
+    release.acquire()
+    page(tree, "large.psp", large())
+    page(tree, "small.psp", "small")
+    asking = [gevent.spawn(get, site, "/large.psp") for _ in range(3)]
+    try:
+        wait_until(lambda: compiled)
+        assert body(site, "/small.psp") == "small"
+    finally:
+        release.release()
+    gevent.joinall(asking, timeout=10)
+    assert [one.value.status for one in asking] == [200] * 3
+    assert asking[0].value.body.decode() == "".join(f"<p>{number}</p>\n" for number in range(1000))
+    assert compiled == [False]
+    assert gc.isenabled()
+
+
+def test_a_large_page_with_a_mistake_and_its_correction(site: Server, tree: Tree) -> None:
+    page(tree, "large.psp", large("<?psp end ?>"))
+    for _ in range(2):
+        answer = get(site, "/large.psp")
+        assert answer.status == 500
+        assert b"end without an open block" in answer.body
+    page(tree, "large.psp", large("<?psp= 1 + 1 ?>"), OLD + 1)
+    assert body(site, "/large.psp").endswith("<p>999</p>\n2")
+
+
+def test_the_thread_of_a_large_page_ends_with_the_page(site: Server, tree: Tree) -> None:
+    before = native_threads()
+    for number in range(2):
+        page(tree, "large.psp", large(str(number)), OLD + number)
+        assert get(site, "/large.psp").status == 200
+        wait_until(lambda: native_threads() <= before)

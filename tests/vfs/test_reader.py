@@ -1037,3 +1037,36 @@ def test_no_descriptor_is_left(disk: Tree, disk_site: Server, method: str, path:
         with nothing_left():
             for _ in range(3):
                 client.ask(text)
+
+
+# -- files that are private ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endings", "path", "status"),
+    [
+        ((), "/a.py", 200),
+        ((".py", ".key"), "/a.py", 404),
+        ((".py", ".key"), "/sub/b.KEY", 404),
+        ((".PY",), "/a.py", 404),
+        ((".py",), "/a.py/", 404),
+        ((".py",), "/a.pyx", 200),
+        ((".key",), "/a.py", 200),
+    ],
+)
+def test_private_files_are_not_there(endings: tuple[str, ...], path: str, status: int) -> None:
+    memory = Tree(None)
+    for name in ("a.py", "a.pyx", "sub/b.KEY"):
+        memory.write(name, b"secret")
+    reader = ResourceReader(memory.io)
+    assert reader.private is None
+    reader.set_private(*endings)
+    with serving() as server:
+        server.insert(reader)
+        assert get(server, path).status == status
+
+
+@pytest.mark.parametrize(("ending", "kind"), [("", ValueError), ("a/b", ValueError), (5, TypeError)])
+def test_endings_that_are_none(ending: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="set_private"):
+        ResourceReader(Tree(None).io).set_private(ending)
