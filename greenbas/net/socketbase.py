@@ -132,7 +132,18 @@ class SocketBase:
         return ("", 0, False) if self._stream is None else self._stream.sockname()
 
     def setoption(self, name: str, on: bool, *values: Any) -> None:
-        """Set an option (BAS ``sock:setoption``); see `greenbas.net.set_option`."""
+        """Set an option (BAS ``sock:setoption``).
+
+        Args:
+            name: "tcp-nodelay"; "keepalive" with idle seconds and interval seconds; for UDP "broadcast", "dontroute" and
+                "ip-membership" with the group and perhaps the address of the interface.
+            on: on or off; for a membership, join or leave.
+            *values: what the option takes besides.
+
+        Raises:
+            ValueError: no such option; the message has the nearest one.
+            NetError: the system refuses it, with .code "noimplementation".
+        """
         set_option(self._connected().sock, name, on, *values)
 
     @property

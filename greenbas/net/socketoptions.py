@@ -15,19 +15,7 @@ __all__ = ["set_option"]
 
 
 def set_option(sock: _socket.socket, name: str, on: bool, *values: Any) -> None:
-    """Set an option of a socket (BAS ``sock:setoption``).
-
-    Args:
-        sock: of a kind that has the option.
-        name: "tcp-nodelay"; "keepalive" with idle seconds and interval seconds; for UDP "broadcast", "dontroute" and
-            "ip-membership" with the group and perhaps the address of the interface.
-        on: on or off; for a membership, join or leave.
-        *values: what the option takes besides.
-
-    Raises:
-        ValueError: no such option; the message has the nearest one.
-        NetError: the system refuses it, with .code "noimplementation".
-    """
+    """Set an option; see `Socket.setoption`."""
     found = _OPTIONS.get(name)
     if found is None:
         near = difflib.get_close_matches(name, _OPTIONS, n=1)
