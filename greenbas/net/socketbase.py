@@ -135,8 +135,8 @@ class SocketBase:
         """Set an option (BAS ``sock:setoption``).
 
         Args:
-            name: "tcp-nodelay"; "keepalive" with idle seconds and interval seconds; for UDP "broadcast", "dontroute" and
-                "ip-membership" with the group and perhaps the address of the interface.
+            name: "tcp-nodelay"; "keepalive" with idle seconds and interval seconds; for UDP "broadcast", "dontroute"
+                and "ip-membership" with the group and perhaps the address of the interface.
             on: on or off; for a membership, join or leave.
             *values: what the option takes besides.
 
