@@ -14,11 +14,12 @@ INSTALL := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/.stamp-base ## serve examples/welcome on http://127.0.0.1:9357, or the next free port up to 9370
-	@$(BIN)/greenbas serve examples.welcome.site:server --port 9357 --port-range 9370 --dev $(ARGS)
+run: .venv/.stamp-base ## serve examples/welcome on http://127.0.0.1:9357 and https 9443, or the next free ports
+	@$(BIN)/greenbas serve examples.welcome.site:server --port 9357 --port-range 9370 \
+		--tls-port 9443 --tls-port-range 9456 --dev $(ARGS)
 
 test: .venv/.stamp-test ## run all tests
-	@.ci/system-packages curl chromium
+	@.ci/system-packages curl chromium redis-server
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/.stamp-lint ## check with ruff and mypy

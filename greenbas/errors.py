@@ -358,9 +358,11 @@ class ConnectionClosed(SocketClosed):
         reason: the words that came with it.
     """
 
+    code: int  # type: ignore[assignment]  # what users of WebSockets call the code
+
     def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(f"the WebSocket was closed: {code}{f' {reason}' if reason else ''}")
-        self.code = code  # type: ignore[assignment]  # what users of WebSockets call the code
+        self.code = code
         self.reason = reason
 
 
@@ -394,6 +396,8 @@ class NotTrusted(TlsError):
         reason: what is wrong, in a word: "expired", "notyetvalid", "wronghost", "unknownca", "selfsigned", "revoked",
             "nocert" or "invalid".
     """
+
+    code = "sslnottrusted"
 
     def __init__(self, message: str, verdict: str, reason: str = "invalid") -> None:
         super().__init__(message, "sslnottrusted")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from typing import Any, Literal
-from urllib.parse import quote, quote_plus, urljoin
+from urllib.parse import quote, quote_plus, urljoin, urlsplit
 
 from greenbas.codec import encode_json
 from greenbas.errors import Abort, IncorrectUse, PageNotFound, TooManyForwards, TooManyIncludes
@@ -14,6 +14,7 @@ from greenbas.http.errorpage import error_page
 from greenbas.http.filter import Filter, make_filter
 from greenbas.http.output import Output
 from greenbas.http.responsehead import HTML, NO_STORE
+from greenbas.protocol.arguments import need_number, need_text
 from greenbas.protocol.headers import quoted
 from greenbas.protocol.target import PATH_SAFE, fold_dots
 
@@ -23,6 +24,7 @@ __all__ = ["Response"]
 MAX_NESTING = 10
 # Characters of a URL that a Location keeps; everything else is escaped, so that no value can break the header.
 _URL_SAFE = "/:?#[]@!$&'()*+,;=%-._~"
+_PATH_REMEDY = "give the path of a page or directory, such as '/menu.psp'"
 
 
 class Response(Output):
@@ -63,6 +65,9 @@ class Response(Output):
         Raises:
             IsCommitted: output has gone already.
         """
+        need_number("send_error: the status", code, "give one such as 404", whole=True)
+        if message is not None:
+            need_text(f"send_error({code}): the message", message)
         self.send_error_page(code, error_page(code, message))
 
     def send_error_page(self, code: int, page: str) -> None:
@@ -80,6 +85,7 @@ class Response(Output):
         Args:
             realm: what the client shows to its user.
         """
+        need_text("set_basic: the realm", realm)
         self.set_status(401)
         self.set_header("WWW-Authenticate", f'Basic realm={quoted(realm)}, charset="UTF-8"')
 
@@ -92,6 +98,7 @@ class Response(Output):
         Args:
             realm: what the client shows to its user, and what goes into its hash.
         """
+        need_text("set_digest: the realm", realm)
         self.set_status(401)
         rest = f'realm={quoted(realm)}, qop="auth", nonce="{secrets.token_urlsafe(18)}"'
         self.set_header("WWW-Authenticate", f"Digest {rest}, algorithm=SHA-256")
@@ -104,6 +111,8 @@ class Response(Output):
             IsCommitted: output has gone already.
         """
         self._check_open("the response")
+        if what not in ("all", "headers", "buffer"):
+            raise ValueError(f"reset({what!r:.80}): use 'all', 'headers' or 'buffer'")
         if what != "buffer" and self._lines is not None:
             cookies = self._lines.get("set-cookie")
             self._lines = {"set-cookie": cookies} if cookies else None
@@ -152,7 +161,8 @@ class Response(Output):
     def redirect2tls(self, return2caller: bool = False) -> bool:
         """Send a client that came without TLS to the https URL, and end the handler (BAS ``response:redirect2tls``).
 
-        A Host with a port names the port of the plain listener; where TLS listens is then unknown: the answer is 403.
+        A Host with a port names the port of the plain listener. Then it is that of the server's TLS listener in the new
+        URL; where there is none, or a proxy has named the host, the port is unknown: the answer is 403.
 
         Args:
             return2caller: return True instead of ending the handler.
@@ -163,10 +173,16 @@ class Response(Output):
         request = self._request
         if request.is_secure():
             return False
-        if request.host().rpartition("]")[2].rpartition(":")[1]:
+        url = request.url(force_secure=True) + (f"?{request.query}" if request.query else "")
+        host = request.host()
+        bare, colon, _ = host.rpartition(":") if not host.endswith("]") else (host, "", "")
+        port = self._connection.service.tls_port() if colon and not request.header("x-forwarded-host") else None
+        if port is not None:
+            url = url.replace(host, bare if port == 443 else f"{bare}:{port}", 1)
+        if colon and port is None:
             self.send_error(403, "A secure connection is required.")
         else:
-            self.redirect_with(301, request.url(force_secure=True) + (f"?{request.query}" if request.query else ""))
+            self.redirect_with(301, url)
         if not return2caller:
             self.abort()
         return True
@@ -179,7 +195,7 @@ class Response(Output):
         Raises:
             ValueError: the path climbs above the root.
         """
-        absolute = path.startswith("/")
+        absolute = need_text("encode_url: the path", path).startswith("/")
         folded = fold_dots(path if absolute else f"/{path}")
         if folded is None:
             raise ValueError(f"path {path!r} climbs above the root")
@@ -189,16 +205,31 @@ class Response(Output):
         first = encoded[1:].partition("/")[0]
         return f".{encoded}" if path and (not first or ":" in first) else encoded[1:]
 
-    def encode_redirect_url(self, url: str, with_data: bool = False) -> str:
+    def encode_redirect_url(self, url: str, with_data: bool = False, session_url: bool = False) -> str:
         """Make a URL absolute and escape it (BAS ``response:encoderedirecturl``).
 
         Args:
             url: absolute, or relative to the request's URL; dot segments are folded.
-            with_data: append the parameters of the request, those of its body included.
+            with_data: append the parameters of the request, those of a url-encoded body included.
+            session_url: append the id of the session, if there is one, for clients without cookies; see
+                `Request.url_session`.
+
+        Raises:
+            ValueError: the id would go to another host.
         """
         request = self._request
-        encoded = quote(urljoin(request.url(), url), safe=_URL_SAFE)
-        pairs = [f"{quote_plus(name)}={quote_plus(value)}" for name, value in request.datapairs()] if with_data else ()
+        need_text("encode_redirect_url: the URL", url)
+        absolute = urljoin(request.url(), url)
+        encoded = quote(absolute, safe=_URL_SAFE)
+        given = request.datapairs(query=request.is_multipart()) if with_data else ()
+        pairs = [f"{quote_plus(name)}={quote_plus(value)}" for name, value in given]
+        session = request.session() if session_url else None
+        if session is not None:
+            if urlsplit(absolute)[:2] != urlsplit(request.url())[:2]:
+                raise ValueError(f"{url!r} leads to another host, which must not get the id of the session")
+            parameter = request.sessions.parameter
+            pairs = [pair for pair in pairs if not pair.startswith(f"{parameter}=")]
+            pairs.append(f"{parameter}={session.id(public=True)}")
         if not pairs:
             return encoded
         address, hash_, fragment = encoded.partition("#")
@@ -273,6 +304,7 @@ class Response(Output):
         """
         request = self._request
         was = request.initial
+        need_text("include: the path", path, _PATH_REMEDY)
         if request.included >= MAX_NESTING:
             raise TooManyIncludes(f"{MAX_NESTING} includes within each other, then {path!r}: is it a circle?")
         if self._mode != "write":
@@ -367,6 +399,7 @@ class Response(Output):
             raise TooManyForwards(f"{depth} forwards within each other: do they go round in a circle?")
 
     def _hand_over(self, path: str, return2caller: bool) -> None:
+        need_text("forward, redirect: the path", path, _PATH_REMEDY)
         kept = self._set_aside()
         if not self._find(path, return2caller):
             self._restore(kept)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from greenbas.errors import Expired, IncludeNotValid, IsCommitted, LocalProtocolError
 from greenbas.http.headers import ResponseHeaders
 from greenbas.protocol import Cookie, http_date
+from greenbas.protocol.arguments import need_number, need_text
 from greenbas.protocol.headers import header_line
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class ResponseHead:
         self._check_open("the status")
         if not isinstance(code, int) or not 200 <= code <= 999:
             raise ValueError(f"status {code!r}: use a number from 200 to 999")
+        if reason is not None:
+            need_text("set_status: the reason", reason)
         if reason is not None and not (reason.isascii() and (reason.isprintable() or not reason)):
             raise LocalProtocolError(f"reason phrase {reason!r}: use printable ASCII")
         self._status, self._reason = code, reason
@@ -77,32 +80,41 @@ class ResponseHead:
         Raises:
             IsCommitted: the head has gone.
             LocalProtocolError: a bad name or value, or a header by which greenbas frames the message.
+            TypeError: name or value is no text.
         """
         self._check_open(f"header {name}")
-        key = name.lower()
-        if key in _FRAMING:
-            self._set_framing(key, value)
-        elif value is None:
-            self._set_line(key, None)
-        else:
-            self._set_line(key, header_line(name, value))
+        try:
+            key = name.lower()
+            if key in _FRAMING:
+                self._set_framing(key, value)
+            elif value is None:
+                self._set_line(key, None)
+            else:
+                self._set_line(key, header_line(name, value))
+        except (AttributeError, TypeError):
+            _explain(name, value)
+            raise
 
     def add_header(self, name: str, value: str) -> None:
         """Add a header beside those of the same name, such as Link.
 
         Raises:
-            IsCommitted, LocalProtocolError: as `set_header`.
+            IsCommitted, LocalProtocolError, TypeError: as `set_header`.
         """
         self._check_open(f"header {name}")
-        key = name.lower()
-        if key in _FRAMING:
-            raise LocalProtocolError(f"{name} can stand only once: use set_header")
-        before = self._lines.get(key, b"") if self._lines is not None else b""
-        self._set_line(key, before + header_line(name, value))
+        try:
+            key = name.lower()
+            if key in _FRAMING:
+                raise LocalProtocolError(f"{name} can stand only once: use set_header")
+            before = self._lines.get(key, b"") if self._lines is not None else b""
+            self._set_line(key, before + header_line(name, value))
+        except (AttributeError, TypeError):
+            _explain(name, value, "give its text, or do not add it")
+            raise
 
     def contains_header(self, name: str) -> str | None:
         """The header's value (several are joined with ", "), or None (BAS ``response:containsheader``)."""
-        key = name.lower()
+        key = need_text("contains_header: the name", name).lower()
         if key == "content-length" and self._announced is not None:
             return str(self._announced)
         lines = (self._lines or {}).get(key)
@@ -139,11 +151,12 @@ class ResponseHead:
 
     def set_date_header(self, name: str, seconds: float) -> None:
         """Set a header to a date given in unix seconds (BAS ``response:setdateheader``)."""
-        self.set_header(name, http_date(seconds))
+        remedy = "give unix seconds, such as time.time() or datetime.timestamp()"
+        self.set_header(name, http_date(need_number(f"set_date_header: the time for {name}", seconds, remedy)))
 
     def set_max_age(self, seconds: int) -> None:
         """``Cache-Control: max-age=N`` (BAS ``response:setmaxage``)."""
-        self.set_header("Cache-Control", f"max-age={int(seconds)}")
+        self.set_header("Cache-Control", f"max-age={int(need_number('max-age', seconds, 'give seconds'))}")
 
     def set_default_headers(self) -> None:
         """HTML unless a type is set, and not to be cached (BAS ``response:setdefaultheaders``)."""
@@ -161,13 +174,30 @@ class ResponseHead:
 
     def create_cookie(self, name: str) -> Cookie:
         """A new cookie; it is sent when its `activate` is called (BAS ``response:createcookie``)."""
-        return self.attach_cookie(name, "")
+        return self.attach_cookie(need_text("create_cookie: the name", name), "")
 
     def attach_cookie(self, name: str, value: str) -> Cookie:
         """A cookie whose `activate` sends it with this response; Secure where the request is."""
         cookie = Cookie(name, value, activate=self._activate)
         cookie.secure = self._request.is_secure()
         return cookie
+
+    def replace_cookie(self, name: str, value: str) -> None:
+        """Send a cookie of the server's own, instead of one of the same name that was to be sent; also in an include.
+
+        Args:
+            name: of the cookie.
+            value: of the Set-Cookie field, checked.
+
+        Raises:
+            IsCommitted: the head has gone.
+        """
+        if self._committed:
+            raise IsCommitted(f"cookie {name} cannot be sent: the response head has been")
+        start = f"Set-Cookie: {name}=".encode()
+        before = (self._lines or {}).get("set-cookie", b"")
+        kept = [line + b"\r\n" for line in before.split(b"\r\n")[:-1] if not line.startswith(start)]
+        self._set_line("set-cookie", b"".join(kept) + f"Set-Cookie: {value}\r\n".encode())
 
     def adopt_lines(self, lines: Mapping[str, bytes]) -> None:
         """Take over header lines that were made before, by lower-case name; those set here already stay."""
@@ -227,3 +257,10 @@ class ResponseHead:
         if self._request.included:
             raise IncludeNotValid(f"{what} cannot change in an include: it belongs to the page that includes this one")
         raise IsCommitted(f"{what} cannot change: the response head has been sent")
+
+
+def _explain(name: object, value: object, remedy: str = "") -> None:
+    # Raises if it is an argument that is wrong.
+    need_text("the name of a header", name)
+    if value is not None or remedy:
+        need_text(f"the value of header {name}", value, remedy if value is None else "")

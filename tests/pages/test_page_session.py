@@ -96,7 +96,8 @@ def test_it_is_the_session_that_handlers_have() -> None:
 
 
 def test_a_page_too_late_for_a_cookie_fails_by_name(caplog: pytest.LogCaptureFixture) -> None:
-    with pages({"a.psp": "x<?psp response.flush(); response.include('.b.psp') ?>", ".b.psp": "<?psp session ?>"}) as server:
+    first = "x<?psp response.flush(); response.include('.b.psp') ?>"
+    with pages({"a.psp": first, ".b.psp": "<?psp session ?>"}) as server:
         with contextlib.suppress(Exception):
             get(server, "/a.psp")
         assert "IsCommitted: a session cannot begin" in caplog.text
