@@ -19,9 +19,12 @@ from peers import BY_NAME, PEERS, Peer, Place
 from probe import complaint
 from process import HERE, Running, ServerFailed, free_port, running, unwind_on_signals
 from score import SUBJECT, Cell, Ratio, exit_code, ratios
+from sockets import SOCKET_GOALS, SOCKET_WORKS, SocketWork, measure_sockets, sockets_table
 from table import ratio_table, work_table
+from tls import TLS_GOALS, TLS_WORKS, TlsWork, measure_tls, tls_table
 from works import GOALS, WORKS, Work, write_files
 from wrk import WrkFailed, measure, shortfall
+from wsecho import WS_GOALS, WS_WORKS, WsWork, measure_ws, ws_table
 
 WARM_UP_SECONDS = 1
 MOST_ROUNDS = 50
@@ -37,11 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = {peer.name: peer.missing() or "" for peer in options.only}
     cells: list[Cell] = []
     for work in options.work:
+        if isinstance(work, TlsWork):
+            found = measure_tls(work, options.rounds, options.seconds, cores)
+            cells += found
+            print(f"\n{tls_table(work, found)}", flush=True)
+            continue
+        if isinstance(work, WsWork):
+            found = measure_ws(work, options.rounds, options.seconds, cores)
+            cells += found
+            print(f"\n{ws_table(work, found)}", flush=True)
+            continue
+        if isinstance(work, SocketWork):
+            found = measure_sockets(work, options.rounds, options.seconds, cores)
+            cells += found
+            print(f"\n{sockets_table(work, found)}", flush=True)
+            continue
         peers = [peer for peer in options.only if work.kind in peer.kinds]
         found = measure_work(work, peers, missing, cores, options)
         cells += found
         print(f"\n{work_table(work, found)}", flush=True)
-    compared = ratios(cells, GOALS)
+    compared = ratios(cells, (*GOALS, *TLS_GOALS, *WS_GOALS, *SOCKET_GOALS))
     print(f"\n{ratio_table(compared)}")
     write_results(options.json, cells, compared, cores, options)
     return exit_code(cells, compared, strict=options.strict)
@@ -103,7 +121,7 @@ def measure_once(cell: Cell, server: Running, work: Work, seconds: int, cores: C
     if cell.broken:
         return
     try:
-        found = measure(server, work.path, seconds, cores.client)
+        found = measure(server, work.path, seconds, cores.client, work.headers)
     except WrkFailed as error:
         cell.broken = str(error)
         return
@@ -144,8 +162,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=bounded(MOST_ROUNDS), default=5, help="alternating rounds (%(default)s)")
     parser.add_argument("--seconds", type=bounded(MOST_SECONDS), default=3, help="length of one run (%(default)s)")
     parser.add_argument("--only", type=names(BY_NAME), default=list(PEERS), metavar="NAME,...", help=listed(BY_NAME))
-    works = {work.name: work for work in WORKS}
-    parser.add_argument("--work", type=names(works), default=list(WORKS), metavar="NAME,...", help=listed(works))
+    works = {work.name: work for work in (*WORKS, *TLS_WORKS, *WS_WORKS, *SOCKET_WORKS)}
+    every = list(works.values())
+    parser.add_argument("--work", type=names(works), default=every, metavar="NAME,...", help=listed(works))
     parser.add_argument("--json", type=Path, default=HERE / "results" / "bench.json", help="where the results go")
     parser.add_argument("--strict", action="store_true", help="a missed goal is an error")
     return parser.parse_args(arguments)

@@ -9,7 +9,7 @@ Framing headers are ours: no handler can contradict the bytes that follow.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from greenbas.errors import (
@@ -23,7 +23,8 @@ from greenbas.errors import (
     SocketClosed,
 )
 from greenbas.http.responsehead import ResponseHead
-from greenbas.net import Buffer, send_file
+from greenbas.net import Buffer, Stream, send_file
+from greenbas.protocol import reason as reason_phrase
 from greenbas.protocol.headers import header_line
 from greenbas.protocol.status import BODILESS
 
@@ -208,9 +209,60 @@ class Output(ResponseHead):
         except NetError as error:
             self.broken = error
             raise
+        finally:
+            self.take_worker()  # whoever catches an error goes on as a handler
         self._body_size += sent
         self._sent += sent
-        self.take_worker()
+
+    def send_by(self, move: Callable[[Stream], int]) -> int:
+        """Have somebody else send part of the body, within the announced Content-Length.
+
+        Args:
+            move: called with the client's stream when all that was written is in the kernel. It sends bytes of the
+                body there and returns how many; if it has sent others than it says, it has to raise a NetError.
+
+        Returns:
+            What `move` has returned.
+
+        Raises:
+            IncorrectUse: no length is announced, or `write` was used, or this response has no body.
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        if self._announced is None or self._mode == "write" or self._is_bodiless():
+            raise IncorrectUse("send_by() needs set_content_length first, a status with a body, and no write()")
+        self._enter("send")
+        self.bypass_filter()
+        if not self._committed:
+            self._transmit(b"".join(self._commit()), _MSG_MORE)
+        try:
+            sent = move(self._connection.stream)
+        except NetError as error:
+            self.broken = error
+            raise
+        self._body_size += sent
+        self._sent += sent
+        return sent
+
+    def send_interim(self, status: int, lines: bytes = b"") -> bool:
+        """Send an interim response, such as 103 Early Hints (RFC 9110 15.2), in front of the real one.
+
+        Args:
+            status: 102 to 199, but 101, which `switch_protocols` is for.
+            lines: its header lines.
+
+        Returns:
+            Whether it was sent: a client of HTTP/1.0 knows none, and behind the head there can be none.
+
+        Raises:
+            ValueError: the status is another.
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        if not 102 <= status <= 199:
+            raise ValueError(f"the status {status} is not that of an interim response: use 102 to 199")
+        if self._committed or not self._request.message.http11:
+            return False
+        self._transmit(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason_phrase(status).encode("ascii"), lines))
+        return True
 
     # For filters, forwards and includes.
 
@@ -287,6 +339,12 @@ class Output(ResponseHead):
         """The rest cannot be produced: end the connection, so that the client does not take the part for the whole."""
         self.broken = self.broken or error
 
+    def is_lost_by(self, error: NetError) -> bool:
+        """Whether an error that ended the handler only tells that the client is gone."""
+        if self.broken is None:
+            return False
+        return self._mode != "over" or isinstance(error, SocketClosed)  # "over": who has the connection now knows
+
     @property
     def body_sent(self) -> int:
         """Bytes of body that went to the client, framing not counted."""
@@ -333,6 +391,22 @@ class Output(ResponseHead):
         self._committed = True
         self._mode = "over"
         self.broken = SocketClosed("the connection was taken from the response")
+
+    def switch_protocols(self, lines: bytes) -> bytes:
+        """Answer 101: the head that is for the caller to send, once he has the stream (RFC 9110 15.2.2).
+
+        Args:
+            lines: header lines of the switch; those that the handler has set stand behind them.
+
+        Raises:
+            IsCommitted: the head has gone.
+            IncludeNotValid: inside an include.
+        """
+        self._check_open("the protocol")
+        self._drop_output()
+        self._status, self._reason = 101, None
+        own = self._lines or _NO_LINES
+        return b"".join([self._start_of_head(own), lines, *own.values(), b"\r\n"])
 
     def expire(self) -> None:
         """The request is over: whoever kept this object must not reach into the next response of the connection."""

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, overload
+import select
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 from urllib.parse import quote
 
-from greenbas.errors import Expired, IncorrectUse, WrongMediaType
+from gevent import monkey
+
+from greenbas.errors import Expired, IncorrectUse, TlsError, WrongMediaType
+from greenbas.http import login
 from greenbas.http import multipart as forms
 from greenbas.http.body import Body
 from greenbas.http.part import Part
+from greenbas.http.stores import SessionUser
 from greenbas.net import Stream
 from greenbas.protocol import Cookie, Message, RequestHeaders, parse_cookies, parse_http_date
+from greenbas.protocol import websocketlimits as limits
+from greenbas.protocol.arguments import need_number, need_text
 from greenbas.protocol.forwarded import client_address, trusts
 from greenbas.protocol.multipart import MAX_PARTS
 from greenbas.protocol.section import is_host
 from greenbas.protocol.target import PATH_SAFE, parse_pairs
 
 if TYPE_CHECKING:
+    from greenbas.crypto.describe import CertificateData
     from greenbas.http.connection import Connection
     from greenbas.http.response import Response
+    from greenbas.http.session import Session
+    from greenbas.http.sessions import Sessions
+    from greenbas.http.tracker import LoginTracker
+    from greenbas.net.tls import TlsChannel
+    from greenbas.net.websocket import WebSocket
+    from greenbas.protocol.websocketdeflate import Deflate
 
 __all__ = ["Request"]
 
 BLOCK_SIZE = 64 * 1024  # bytes of one block of `rawrdr` unless the caller says otherwise
 _FORM = "application/x-www-form-urlencoded"
+_poll = monkey.get_original("select", "poll")  # the one of the kernel, which looks and does not wait
 
 
 class Request:
@@ -41,6 +56,8 @@ class Request:
         included: how deep it is in includes.
         redirects: how deep it is in internal redirects.
         response: the response to it.
+        used_session: its session, once somebody has asked for it.
+        unsaved_sessions: those that have to be saved when the handler has ended, if any.
     """
 
     __slots__ = (
@@ -60,6 +77,8 @@ class Request:
         "relpath",
         "response",
         "running",
+        "unsaved_sessions",
+        "used_session",
     )
 
     response: Response
@@ -76,6 +95,8 @@ class Request:
         self.path = path = message.path
         self.relpath = path[1:]
         self.running: object = None
+        self.used_session: Session | None = None
+        self.unsaved_sessions: list[Session] | None = None
         self.initial = True
         self.forwarded = self.included = self.redirects = 0
 
@@ -111,7 +132,11 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """One header's value, None when it is missing (BAS ``request:header``)."""
-        return self.message.fields.view.get(name)
+        try:
+            return self.message.fields.view.get(name)
+        except AttributeError:
+            need_text("header: the name", name)
+            raise
 
     def env(self) -> dict[str, Any]:
         """The command environment: one dict for the whole request, whoever handles it (BAS ``request:env``)."""
@@ -140,13 +165,41 @@ class Request:
         client = client_address(peer[0], self.headers.get("x-forwarded-for"), trusted)
         return peer if client == peer[0] else (client, 0, ":" in client)
 
+    def hop(self) -> tuple[str, bool]:
+        """The address at the other end of this very connection, and whether that is a trusted proxy.
+
+        `peername` is who asks; between the two may stand the proxies of the setting `trusted_proxies`.
+        """
+        connection = self._live()
+        address = connection.stream.peername()[0]
+        trusted = connection.service.trusted
+        return address, bool(trusted) and trusts(address, trusted)
+
+    def is_gone(self, half_closed: bool = False) -> bool:
+        """Whether the client can no longer be answered, as far as is known without sending anything.
+
+        Args:
+            half_closed: count a client as gone that sends no more; it may still read.
+        """
+        stream = self._live().stream
+        if stream.closed:
+            return True
+        poll = _poll()
+        poll.register(stream.sock.fileno(), select.POLLRDHUP)
+        found = poll.poll(0)
+        # A reset shows as a hang-up. The end of what the client sends does not, unless our side has ended as well.
+        return bool(found) and (half_closed or bool(found[0][1] & (select.POLLHUP | select.POLLERR)))
+
     def sockname(self) -> tuple[str, int, bool]:
         """The local address, port, and whether it is IPv6 (BAS ``request:sockname``)."""
         return self._live().stream.sockname()
 
     def is_secure(self) -> bool:
         """Whether the client's connection is encrypted, here or at a trusted proxy (BAS ``request:issecure``)."""
-        return bool(self._live().service.trusted) and self._forwarded("x-forwarded-proto") == "https"
+        connection = self._live()
+        if connection.stream.channel is not None:
+            return True
+        return bool(connection.service.trusted) and self._forwarded("x-forwarded-proto") == "https"
 
     def host(self) -> str:
         """The host and port that the client asked for, lower case; the local address when it named none."""
@@ -164,6 +217,51 @@ class Request:
         if host.startswith("["):
             return host[1 : host.index("]")]
         return host.partition(":")[0]
+
+    def cipher(self) -> tuple[str, str]:
+        """Cipher suite and version of TLS, such as ("AES_128_GCM_SHA256", "TLS_1_3") (BAS ``request:cipher``).
+
+        Raises:
+            TlsError: the connection is not encrypted (sslnotenabled).
+        """
+        return self._channel().cipher()
+
+    def certificate(self) -> tuple[CertificateData | None, bool]:
+        """The client's certificate, and whether it is trusted (BAS ``request:certificate``).
+
+        It has been asked for in the handshake, or by `client_cert`; trusted are those whose issuer stands in the
+        `trust` of the listener's context.
+
+        Returns:
+            The chain as `greenbas.crypto.parse_cert` tells it, and the verdict; (None, False) when there is none.
+
+        Raises:
+            TlsError: the connection is not encrypted (sslnotenabled).
+        """
+        return self._channel().certificate()
+
+    def client_cert(self) -> bool:
+        """Ask the client for a certificate unless it has shown one (BAS ``request:clientcert``).
+
+        Whether that goes is the client's choice: browsers only show one that is asked for in the handshake. Call it
+        before any output.
+
+        Returns:
+            Whether there is a certificate; `certificate` says whose, and whether to trust it.
+
+        Raises:
+            TlsError: the connection is not encrypted (sslnotenabled), or the client broke off.
+            TimedOut: the client did not answer.
+        """
+        from greenbas.net.tls import request_certificate
+
+        connection = self._live()
+        try:
+            return request_certificate(connection.stream)
+        finally:
+            # What came before the answer: the rest of the body, or the next request.
+            if data := connection.stream.take_pushed():
+                connection.reader.feed(data)
 
     def uri(self) -> str:
         """The decoded path, without the query (BAS ``request:uri``)."""
@@ -189,17 +287,18 @@ class Request:
     # Parameters and cookies.
 
     @overload
-    def data(self) -> dict[str, str]: ...
+    def data(self, *, query: bool = False) -> dict[str, str]: ...
     @overload
-    def data(self, name: str, /) -> str | None: ...
+    def data(self, name: str, /, *, query: bool = False) -> str | None: ...
     @overload
-    def data(self, name: str, second: str, /, *names: str) -> tuple[str | None, ...]: ...
+    def data(self, name: str, second: str, /, *names: str, query: bool = False) -> tuple[str | None, ...]: ...
 
-    def data(self, *names: str) -> dict[str, str] | str | tuple[str | None, ...] | None:
+    def data(self, *names: str, query: bool = False) -> dict[str, str] | str | tuple[str | None, ...] | None:
         """Url-encoded parameters of query and body together (BAS ``request:data``).
 
         Args:
             *names: the parameters wanted.
+            query: those of the query alone, whatever the body is.
 
         Returns:
             Without names all of them, the last of several equal names; with one name its first value (the query comes
@@ -207,24 +306,154 @@ class Request:
 
         Raises:
             RemoteProtocolError: too many fields, or the body cannot be read; see `body`.
+            WrongMediaType: 415; the body is multipart/form-data, which may hold what the query does not: all parameters
+                are asked for, or one that is not in the query.
         """
-        pairs = self._parameters()
+        pairs = parse_pairs(self.query) if query else self._parameters()
         if not names:
+            if not query:
+                self._must_not_be_multipart("all parameters")
             return dict(pairs)
-        if len(names) > 1:
-            return tuple(_first(pairs, name) for name in names)
-        return _first(pairs, names[0])
+        found = tuple([_first(pairs, name) for name in names])
+        if not query and None in found:
+            self._must_not_be_multipart(repr(names[found.index(None)]))
+        return found if len(names) > 1 else found[0]
 
-    def datapairs(self) -> Iterator[tuple[str, str]]:
-        """All url-encoded parameters in order, query first, duplicates kept (BAS ``request:datapairs``)."""
-        return iter(list(self._parameters()))
+    def datapairs(self, *, query: bool = False) -> Iterator[tuple[str, str]]:
+        """All url-encoded parameters in order, query first, duplicates kept (BAS ``request:datapairs``).
+
+        Args:
+            query: those of the query alone, whatever the body is.
+
+        Raises:
+            RemoteProtocolError, WrongMediaType: as `data`.
+        """
+        if query:
+            return iter(parse_pairs(self.query))
+        pairs = list(self._parameters())
+        self._must_not_be_multipart("all parameters")
+        return iter(pairs)
 
     def cookie(self, name: str) -> Cookie | None:
         """The cookie the client sent, or None (BAS ``request:cookie``). Change it and `activate` it to send it back."""
         if self._cookies is None:
             self._cookies = parse_cookies(self.headers.get("cookie", ""))
         value = self._cookies.get(name)
-        return None if value is None else self.response.attach_cookie(name, value)
+        if value is None:
+            need_text("cookie: the name", name)
+            return None
+        return self.response.attach_cookie(name, value)
+
+    # The session.
+
+    @overload
+    def session(self, create: Literal[True]) -> Session: ...
+    @overload
+    def session(self, create: bool = False) -> Session | None: ...
+
+    def session(self, create: bool = False) -> Session | None:
+        """The session of this client (BAS ``request:session``).
+
+        The first call in a request counts as a use of the session.
+
+        Args:
+            create: make one where there is none, and send its cookie with the response.
+
+        Returns:
+            The same object for the whole request; None without a session.
+
+        Raises:
+            IsCommitted: one has to be made, but the response head has been sent.
+            StoreUnavailable: 503; nobody knows whether there is one.
+        """
+        session = self.used_session
+        if session is not None and session._record.alive:
+            return session
+        connection = self._live()
+        service = connection.service
+        # As `is_secure`, which most requests need not ask.
+        secure = (connection.stream.channel is not None or bool(service.trusted)) and self.is_secure()
+        return service.sessions.find(self, secure, create)
+
+    def url_session(self, relpath: str | None = None, create: bool = False) -> tuple[Session | None, str]:
+        """The session that a URL names, for clients without cookies (BAS ``ba.session(request, relpath)``).
+
+        Who has such a URL has the session: use it where cookies cannot be, and not with logins that matter. No session
+        is taken from a URL unless this is called.
+
+        Args:
+            relpath: a path whose first segment may be the public id of a session; without it the parameter of the query
+                counts that `Response.encode_redirect_url` has added.
+            create: make it the session of this request; where the URL names none, the request gets its own, or a new
+                one.
+
+        Returns:
+            The session, or None, and the path behind the segment; the whole path when it names no session.
+        """
+        sessions = self.sessions
+        if relpath is None:
+            return sessions.with_id(_first(parse_pairs(self.query), sessions.parameter) or "", self, create), ""
+        public, _, rest = relpath.partition("/")
+        named = sessions.with_id(public, self)
+        if named is None:
+            return (self.session(True) if create else None), relpath
+        if create:
+            self.used_session = named
+        return named, rest
+
+    def user(self) -> SessionUser | None:
+        """Who is logged in, if anybody (BAS ``request:user``).
+
+        Raises:
+            StoreUnavailable: 503; nobody knows.
+        """
+        session = self.session()
+        return None if session is None else session._record.user
+
+    def login(self, username: str = "", max_users: int = 1, recycle: bool = True) -> str | bool:
+        """Log this client in, as the program has found out by itself who it is (BAS ``request:login``).
+
+        Its session, which is made if there is none, gets a new id.
+
+        Args:
+            username: the user; "" for somebody who has no name.
+            max_users: sessions that the user may have at once.
+            recycle: an older one of them ends for this one.
+
+        Returns:
+            The name of the user when one is logged in already; else whether there was room for one more session.
+
+        Raises:
+            IsCommitted: the response head has been sent.
+            StoreUnavailable: 503; nobody knows.
+        """
+        need_text("login: the name", username)
+        need_number("login: max_users", max_users, "give how many sessions there may be", whole=True)
+        user = self.user()
+        if user is not None:
+            return user.name
+        return login.enter(self, SessionUser(username), max_users, recycle) is None
+
+    def logout(self, all: bool = False) -> bool:
+        """End the session of this client (BAS ``request:logout``).
+
+        Args:
+            all: end all sessions of its user.
+
+        Returns:
+            False when nobody was logged in; a session, if there was one, has ended all the same.
+        """
+        return login.leave(self, all)
+
+    @property
+    def tracker(self) -> LoginTracker:
+        """The login tracker of this server."""
+        return self._live().service.tracker
+
+    @property
+    def sessions(self) -> Sessions:
+        """All sessions of this server."""
+        return self._live().service.sessions
 
     # The body.
 
@@ -254,7 +483,7 @@ class Request:
             ValueError: the size is not positive.
             RemoteProtocolError: while iterating; as `body`, but without a limit on the size.
         """
-        if block_size < 1:
+        if need_number("rawrdr: the block size", block_size, "give bytes", whole=True) < 1:
             raise ValueError(f"block size {block_size} is not positive")
         kind = self._content_type()
         if kind == _FORM:
@@ -262,6 +491,10 @@ class Request:
         if kind == "multipart/form-data":
             raise WrongMediaType("multipart/form-data: use request.parts() or request.multipart()")
         return self.stream.blocks(block_size)
+
+    def is_multipart(self) -> bool:
+        """Whether the body is a form of the kind that carries files, multipart/form-data: `parts` reads it."""
+        return self.message.length != 0 and self._content_type() == "multipart/form-data"
 
     def parts(self, *, max_parts: int = MAX_PARTS, max_field: int | None = None) -> Iterator[Part]:
         """The parts of a multipart/form-data body, in order, while it arrives.
@@ -338,6 +571,8 @@ class Request:
         """
         if isinstance(methods, str):
             raise TypeError(f"allow({methods!r}): give a list, such as [{methods!r}]")
+        if not isinstance(methods, list | tuple) or not all(isinstance(one, str) for one in methods):
+            raise TypeError(f"allow({methods!r:.80}): give a list of methods, such as ['GET', 'POST']")
         if not self.initial:
             return True
         allowed = list(dict.fromkeys([*methods, "HEAD", "OPTIONS"] if use_defaults else methods))
@@ -360,6 +595,7 @@ class Request:
         Returns:
             True when the handler has to send the resource; in an include always.
         """
+        need_number("check_time: the time", modified, "give unix seconds, such as stat.st_mtime")
         since = parse_http_date(self.header("if-modified-since") or "")
         # RFC 9110 13.1.3: only for GET and HEAD, and not when If-None-Match asks more exactly.
         asked = since is not None and self.method in ("GET", "HEAD") and self.header("if-none-match") is None
@@ -400,6 +636,54 @@ class Request:
         rest = connection.detach(going_away)
         return connection.stream, rest
 
+    def upgrade(
+        self,
+        *,
+        subprotocols: Sequence[str] = (),
+        origins: Collection[str] | None = None,
+        compression: bool | Deflate = False,
+        max_size: int | None = limits.MAX_SIZE,
+        ping_interval: float | None = limits.PING_INTERVAL,
+        ping_timeout: float = limits.PING_TIMEOUT,
+        write_timeout: float = limits.WRITE_TIMEOUT,
+    ) -> WebSocket:
+        """Make a WebSocket of this request (RFC 6455).
+
+        A request that is no proper upgrade is answered 400, 405 or 426, one from a page of another origin 403, and the
+        handler ends. Headers that were set before, cookies among them, go out with the 101. The handler no longer
+        counts as a running one, and the `request_timeout` no longer ends it.
+
+        Args:
+            subprotocols: those that are spoken here, the preferred one first; `WebSocket.subprotocol` is the choice.
+            origins: pages that may open it besides those of this very host, such as "https://shop.example"; "*" for
+                every page. Clients that are no browsers send no Origin and are let in.
+            compression: True or a `Deflate` for permessage-deflate (RFC 7692), if the client offers it. It costs some
+                40 KB of memory a connection, and time.
+            max_size: bytes of a message that comes, inflated; larger ones end the connection with 1009. None for any.
+            ping_interval: seconds of silence before a ping; None for none.
+            ping_timeout: seconds of silence behind it, after which the peer counts as gone.
+            write_timeout: seconds in which a slow peer has to take at least something.
+
+        Returns:
+            The WebSocket, open. It closes when nobody refers to it any more, such as at the end of the handler.
+
+        Raises:
+            IncorrectUse: output was written before.
+            SocketClosed, TimedOut: the client is gone, or takes nothing.
+        """
+        from greenbas.http.upgrade import upgrade  # here, for it takes as long to import as half of the rest
+
+        return upgrade(
+            self,
+            subprotocols=subprotocols,
+            origins=origins,
+            compression=compression,
+            max_size=max_size,
+            ping_interval=ping_interval,
+            ping_timeout=ping_timeout,
+            write_timeout=write_timeout,
+        )
+
     # For the connection.
 
     def twin(self) -> Request:
@@ -413,6 +697,7 @@ class Request:
     def expire(self) -> None:
         """The response is finished: from here on the request is not valid."""
         self._connection = None
+        self.used_session = self.unsaved_sessions = None  # they may be kept, and know the request
         self.message.error = None  # its traceback holds frames, and with them what was read of the body
         self.response.expire()
         del self.response  # breaks the cycle of the two, so that their memory goes at once
@@ -428,6 +713,14 @@ class Request:
             raise Expired("request/response expired: it was used after the request had ended")
         return self._connection
 
+    def _channel(self) -> TlsChannel:
+        from greenbas.net.tls import TlsChannel
+
+        channel = self._live().stream.channel
+        if not isinstance(channel, TlsChannel):
+            raise TlsError("the client's connection is not encrypted", "sslnotenabled")
+        return channel
+
     def _forwarded(self, name: str) -> str:
         # The last proxy appends, so the nearest trusted one's word stands last.
         connection = self._live()
@@ -440,6 +733,14 @@ class Request:
 
     def _content_type(self) -> str:
         return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+    def _must_not_be_multipart(self, wanted: str) -> None:
+        # Its fields would be missing without a word.
+        if self.is_multipart():
+            raise WrongMediaType(
+                f"data() was asked for {wanted[:80]}, and the body is multipart/form-data, which it does not read: use "
+                "request.parts(), or data(..., query=True) for what the query alone has"
+            )
 
     def _parameters(self) -> list[tuple[str, str]]:
         if self._pairs is None:
@@ -454,4 +755,5 @@ def _first(pairs: list[tuple[str, str]], wanted: str) -> str | None:
     for name, value in pairs:
         if name == wanted:
             return value
+    need_text("data: the name of a parameter", wanted, "give several names one by one: data('a', 'b')")
     return None

@@ -53,7 +53,7 @@ class Site:
         except KILLS:
             raise
         except BaseException as error:
-            if response.broken is not None and isinstance(error, NetError):
+            if isinstance(error, NetError) and response.is_lost_by(error):
                 raise
             self._fail(request, response, error)
 

@@ -10,7 +10,7 @@ from support import wait_until
 from web import Client, head, serving
 
 from greenbas import Request, Response, spawn
-from greenbas.errors import IncorrectUse, SocketClosed
+from greenbas.errors import CannotConnect, ConnectionClosed, IncorrectUse, SocketClosed, TimedOut
 from greenbas.http import State
 from greenbas.net import Stream
 
@@ -205,3 +205,28 @@ def test_a_closed_stream_cannot_go_back() -> None:
         client.send(head("GET /d/ HTTP/1.1"))
         assert client.closed()
     assert caught == ["the stream is closed"]
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (SocketClosed("the client has gone"), False),
+        (ConnectionClosed(1006), False),
+        (CannotConnect("cannot connect to the database"), True),
+        (TimedOut("the database does not answer"), True),
+    ],
+)
+def test_errors_of_other_connections_are_not_taken_for_the_clients(
+    error: Exception, logged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(request: Request, response: Response) -> None:
+        request.detach()
+        raise error
+
+    with serving(fails) as server, Client(server) as client:
+        client.send(head("GET /d/ HTTP/1.1"))
+        assert client.closed()
+        wait_until(lambda: not len(server.service.table))
+    assert ("GET /d/ failed" in caplog.text) is logged
+    caplog.clear()
+    error.__traceback__ = None
