@@ -10,8 +10,9 @@ from typing import Any
 from greenbas import plugin
 from greenbas.declaration import PARTS
 from greenbas.discovery import NotInstalled
-from greenbas.errors import IoError
+from greenbas.errors import GreenbasError, IoError
 from greenbas.launch import Launch
+from greenbas.tlsport import make_tls
 from greenbas.vfs import Directory, DomainReader, ResourceReader
 
 __all__ = ["show", "show_plugins"]
@@ -32,6 +33,7 @@ def show(launch: Launch) -> int:
     print("settings")
     _print_values(launch.server.settings, "  ", launch.origins if launch.config is not None else {})
     _show_used(launch)
+    problems += _certificate_problems(launch)
     for problem in problems:
         print(f"greenbas: {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -50,6 +52,17 @@ def _show_config(launch: Launch) -> None:
     print("mounts")
     for mount, made in zip(launch.config.mounts, launch.mounts, strict=True):
         print(f"  {mount.kind} at {made.base_uri()}{_priority(made.priority)}  from {file}")
+
+
+def _certificate_problems(launch: Launch) -> list[str]:
+    where = launch.listen
+    if where.tls_port is None or not where.cert:
+        return []
+    try:
+        make_tls(where.cert, where.key, where.host)
+    except GreenbasError as error:
+        return [str(error)]
+    return []
 
 
 def _below(prefix: str) -> str:

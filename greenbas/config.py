@@ -2,7 +2,7 @@
 
 ::
 
-    [server]              host, port, port_range, log
+    [server]              host, port, port_range, tls_port, tls_port_range, cert, key, log
     [http]                the settings of greenbas.http.HttpSettings
     [[app]]               path, prefix, priority
     [[mount]]             kind, prefix, and what create.KIND takes
@@ -26,7 +26,7 @@ from greenbas.http import HttpSettings
 from greenbas.server import DEFAULT_PORT, Server
 from greenbas.tables import convert_table, make_table, nearest
 
-__all__ = ["FILE", "AppTable", "Config", "MountTable", "ServerTable", "find", "read"]
+__all__ = ["FILE", "AppTable", "Config", "MountTable", "ServerTable", "check_keys", "find", "read"]
 
 FILE = "greenbas.toml"
 MAX_PORT = 65535
@@ -40,14 +40,21 @@ class ServerTable:
 
     Attributes:
         host: address or name; "" for all.
-        port: 0 lets the system choose.
+        port: 0 lets the system choose; None opens none, as is done where only tls_port is given.
         port_range: when the port is taken, those up to this one are tried.
+        tls_port, tls_port_range: likewise, for HTTPS.
+        cert: PEM files, relative to the file: certificates, each with its chain. None: one is made.
+        key: PEM files, one for each of cert; none when the keys stand in there too.
         log: of requests and events.
     """
 
     host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: int | None = DEFAULT_PORT
     port_range: int | None = None
+    tls_port: int | None = None
+    tls_port_range: int | None = None
+    cert: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
     log: Literal["text", "json", "none"] = "text"
 
 
@@ -109,7 +116,8 @@ class Config:
     def specs(self) -> list[Spec]:
         """The applications, as `greenbas.app.load` takes them."""
         return [
-            Spec(self._place(app.path), app.prefix, app.priority, text=f"{self.file}: {app.path}") for app in self.apps
+            Spec(self._place(app.path), app.prefix, app.priority, app.path, f"{self.file}: [[app]] {number}")
+            for number, app in enumerate(self.apps, 1)
         ]
 
     def _place(self, path: str) -> str:
@@ -198,14 +206,29 @@ def _parsed(file: Path) -> dict[str, Any]:
 
 def _server_values(given: Any) -> dict[str, Any]:
     made = make_table(ServerTable, _table(given))
-    for name, port in (("port", made.port), ("port_range", made.port_range)):
+    for name in ("port", "port_range", "tls_port", "tls_port_range"):
+        port = getattr(made, name)
         if port is not None and not 0 <= port <= MAX_PORT:
             raise SettingError(f"{name}: {port} is no port: use 0 to {MAX_PORT}")
     if "\0" in made.host:
         raise SettingError(f"host: {made.host!r:.80} holds a NUL: use an address or a name")
-    if made.port_range is not None and made.port_range < made.port:
-        raise SettingError(f"port_range {made.port_range} is below port {made.port}")
+    for name in ("port", "tls_port"):
+        first, last = getattr(made, name), getattr(made, f"{name}_range")
+        if last is not None and first is None:
+            raise SettingError(f"{name}_range {last} needs a {name}")
+        if last is not None and last < first:
+            raise SettingError(f"{name}_range {last} is below {name} {first}")
+    check_keys(made, "cert", "key")
     return convert_table(ServerTable, given)
+
+
+def check_keys(made: ServerTable, cert: str, key: str) -> None:
+    """Raise SettingError unless certificates and keys go together; `cert` and `key` are what they are called."""
+    if made.key and len(made.key) != len(made.cert):
+        words = f"{len(made.cert)} of {cert} and {len(made.key)} of {key}"
+        raise SettingError(f"{words}: give a {key} for each {cert}, or none when the keys stand in the same files")
+    if made.cert and made.tls_port is None:
+        raise SettingError(f"{cert} {made.cert[0]!r} has no port: add tls_port (--tls-port)")
 
 
 def _http_values(given: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from greenbas import plugin
 from greenbas.app import Spec, load
-from greenbas.config import Config, ServerTable, find
+from greenbas.config import Config, ServerTable, check_keys, find
 from greenbas.errors import IoError, SettingError, StartError
 from greenbas.http import HttpSettings, check_names
 from greenbas.mounts import install_mounts
@@ -121,13 +121,36 @@ def _in_code(server: Server) -> dict[str, str]:
 
 def _listen(options: argparse.Namespace, config: Config | None) -> tuple[ServerTable, dict[str, str]]:
     """Where to listen, and where each value of that is from."""
-    in_file = dict(config.server) if config is not None else {}
-    typed = {name: getattr(options, name, None) for name in ("host", "port", "port_range", "log")}
+    in_file = _with_places(config) if config is not None else {}
+    typed = {name: getattr(options, name, None) for name in _LISTEN}
     typed = {name: value for name, value in typed.items() if value is not None}
-    if "port" in typed:
-        in_file.pop("port_range", None)  # it belongs to the port of the file
+    typed |= {name: tuple(value) for name, value in typed.items() if isinstance(value, list)}
+    for name in ("port", "tls_port"):
+        if name in typed:
+            in_file.pop(f"{name}_range", None)  # it belongs to the port of the file
+    if "cert" in typed:
+        in_file.pop("key", None)  # likewise
     origins = dict.fromkeys(in_file, str(config.file) if config is not None else "")
-    return replace(ServerTable(), **{**in_file, **typed}), {**origins, **dict.fromkeys(typed, COMMAND_LINE)}
+    values = {**in_file, **typed}
+    if "tls_port" in values and "port" not in values and "port_range" not in values:
+        values["port"] = None  # who asks for HTTPS alone does not get a port in the clear beside it
+    chosen = replace(ServerTable(), **values)
+    check_keys(chosen, "--cert", "--key")
+    if chosen.tls_port is not None and (chosen.tls_port_range or chosen.tls_port) < chosen.tls_port:
+        raise SettingError(f"--tls-port-range {chosen.tls_port_range} is below --tls-port {chosen.tls_port}")
+    return chosen, {**origins, **dict.fromkeys(typed, COMMAND_LINE)}
+
+
+_LISTEN = tuple(field.name for field in fields(ServerTable))
+
+
+def _with_places(config: Config) -> dict[str, Any]:
+    """The values of ``[server]``, with paths that are relative to the file made so."""
+    values = dict(config.server)
+    for name in ("cert", "key"):
+        if name in values:
+            values[name] = tuple(str(config.folder / path) for path in values[name])
+    return values
 
 
 def _must_not_serve(config: Config, server: Server) -> None:

@@ -93,8 +93,8 @@ class Metrics:
         does not tell. A look at 15,000 connections takes two milliseconds, so ask each second at most.
 
         Returns:
-            A dict with the keys uptime, started, pid, listeners, connections, workers, queue, requests, refused, hub,
-            failures, memory, descriptors, and directories: a list of rows, the busiest first.
+            A dict with the keys uptime, started, pid, listeners, connections, workers, queue, requests, refused, tls,
+            hub, failures, memory, descriptors, and directories: a list of rows, the busiest first.
 
         Raises:
             IncorrectUse: the server has not started.
@@ -126,6 +126,10 @@ class Metrics:
                 "statuses": {name: sum(row.statuses[i] for *_, row in rows) for i, name in enumerate(_CLASSES)},
             },
             "refused": service.counters.refused,
+            "tls": {
+                "handshakes": service.counters.handshakes,
+                "failed": dict(service.counters.handshakes_failed),
+            },
             "hub": {
                 "lag": round(self._clock.lag, 6),
                 "lag_max": round(self._clock.worst_lag(), 6),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import gevent
 from gevent import get_hub
@@ -17,11 +18,26 @@ from gevent.event import Event
 from greenbas import plugin
 from greenbas.dispatcher import HubWatchdog, patch, spawn
 from greenbas.errors import GreenbasError, IncorrectUse
-from greenbas.http import AccessLog, HttpService, HttpSettings, State, check_names, make_settings
+from greenbas.http import (
+    AccessLog,
+    HttpService,
+    HttpSettings,
+    LoginTracker,
+    Request,
+    Session,
+    State,
+    check_names,
+    make_settings,
+)
 from greenbas.limits import raise_descriptor_limit
 from greenbas.logs import LOG_STYLES, configure_logging
 from greenbas.net import Listener
+from greenbas.protocol.arguments import need_number, need_text
+from greenbas.renewal import Renewal, read_again
 from greenbas.vfs import Directory, Site
+
+if TYPE_CHECKING:
+    from greenbas.net.tls import ServerTls
 
 __all__ = ["DEFAULT_PORT", "Server"]
 
@@ -123,6 +139,53 @@ class Server:
 
         return install
 
+    # The sessions.
+
+    @overload
+    def session(self, which: int) -> Session | None: ...
+    @overload
+    def session(self, which: str, request: Request, create: bool = False) -> Session | None: ...
+
+    def session(self, which: int | str, request: Request | None = None, create: bool = False) -> Session | None:
+        """A living session (BAS ``ba.session``); `Request.session` finds that of a client.
+
+        Args:
+            which: its number, which is no secret, or its public id.
+            request: with a public id: whose client wants it.
+            create: with a public id: make it the session of that request, which gets a new one if there is none.
+
+        Returns:
+            The session, or None.
+
+        Raises:
+            StoreUnavailable: nobody knows.
+            IncorrectUse: the server has not started.
+            TypeError: a public id without a request.
+        """
+        sessions = self.service.sessions
+        if isinstance(which, int):
+            return sessions.with_number(which)
+        if request is None:
+            raise TypeError("session: a public id counts for the client of a request: give that, too")
+        return sessions.with_id(which, request, create)
+
+    def sessions(self, user: str | None = None) -> list[int]:
+        """The numbers of all living sessions, or of a user's (BAS ``ba.sessions``)."""
+        return self.service.sessions.numbers(user)
+
+    def users(self) -> list[str]:
+        """The names of those who are logged in, sorted (BAS ``ba.users``)."""
+        return self.service.sessions.users()
+
+    @property
+    def tracker(self) -> LoginTracker:
+        """Who has logged in, and who has tried to (BAS ``ba.tracker``).
+
+        Raises:
+            IncorrectUse: the server has not started.
+        """
+        return self.service.tracker
+
     # The life.
 
     @property
@@ -146,19 +209,27 @@ class Server:
         """Counts how often the hub was blocked; None before the start."""
         return self._watchdog
 
-    def listen(self, port: int = DEFAULT_PORT, *, host: str = "127.0.0.1") -> Listener:
+    def listen(self, port: int = DEFAULT_PORT, *, host: str = "127.0.0.1", tls: ServerTls | None = None) -> Listener:
         """Open a listener (BAS ``ba.create.servcon``); it accepts once the server has started.
 
         Args:
             port: 0 lets the system choose.
             host: an address or name; "" is every address, IPv6 included.
+            tls: serve HTTPS with this context, of `greenbas.create.tls_server`.
 
         Raises:
             BindFailed: names the address and the reason.
-            IncorrectUse: the server has been stopped.
+            IncorrectUse: the server has been stopped, or `tls` is no server's context.
         """
         self._must_not_be_stopped()
-        listener = Listener(get_hub(), self._accept, host=host, port=port, relieve=self._relieve)
+        need_number("listen: the port", port, "give 0 to 65535; the address is host=...", whole=True)
+        need_text("listen: host", host, "give an address such as '127.0.0.1', or '' for all")
+        if tls is not None and not getattr(tls, "is_server", False):
+            raise IncorrectUse(f"listen: tls {tls!r} is no server's context: make one with create.tls_server")
+        listener = Listener(
+            get_hub(), lambda sock: self._accept(sock, listener), host=host, port=port, relieve=self._relieve
+        )
+        listener.tls = tls
         self._listeners.append(listener)
         if self._service is not None:
             listener.start()
@@ -179,10 +250,12 @@ class Server:
         hub = get_hub()
         self._service = HttpService(hub, self._settings, self._site.answer, self._site.find)
         self._service.access_log = self._access_log
+        self._service.tls_port = self._tls_port
         self._service.start()
         self._watchdog = HubWatchdog(hub, limit=self._settings.hub_blocked_after)
         self._watchdog.start()
         try:
+            self._service.sessions.open()
             plugin.server_starts(self)
         except BaseException:
             self.stop(drain_timeout=0)
@@ -207,6 +280,8 @@ class Server:
         Returns:
             The names of the workers that were killed.
         """
+        if drain_timeout is not None:
+            need_number("stop: drain_timeout", drain_timeout, "give seconds, or None for the setting")
         for listener in self._listeners:
             listener.close()
         self._listeners.clear()
@@ -221,6 +296,7 @@ class Server:
             killed = service.drain(seconds, gevent.sleep)
             plugin.server_stops(self)
             self._close_directories()
+            service.sessions.close()
         finally:
             if self._watchdog is not None:
                 self._watchdog.stop()
@@ -232,20 +308,23 @@ class Server:
         if self._service is not None:
             self._stopped.wait()
 
-    def run(self, port: int = DEFAULT_PORT, *, host: str = "127.0.0.1", log: str = "text") -> None:
+    def run(
+        self, port: int = DEFAULT_PORT, *, host: str = "127.0.0.1", log: str = "text", tls: ServerTls | None = None
+    ) -> None:
         """Patch, listen, serve until SIGTERM or SIGINT, drain. For the main program: it ends the process on failure.
 
         Args:
             port: where to listen, 0 for any.
             host: an address or name.
             log: "text", "json" or "none": the access log and all other logs, on standard error.
+            tls: serve HTTPS with this context, of `greenbas.create.tls_server`.
         """
         try:
             patch()
             if log not in LOG_STYLES:
                 raise IncorrectUse(f"log {log!r}: use {', '.join(LOG_STYLES)}")
             raise_descriptor_limit()
-            self.listen(port, host=host)
+            self.listen(port, host=host, tls=tls)
             self.serve_forever(log)
         except GreenbasError as error:
             sys.exit(f"greenbas: {error}")
@@ -262,14 +341,30 @@ class Server:
         self.start()
         _tame_collector()
         watchers = [gevent.signal_handler(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)]
+        if any(listener.tls is not None for listener in self.listeners):
+            watchers.append(gevent.signal_handler(signal.SIGHUP, self._on_hangup, _has_terminal()))
+        renewal = Renewal(self._contexts)
+        renewal.start()
         # After that: who reads it may send a signal at once.
         for listener in self.listeners:
-            print(f"greenbas serves http://{listener.url_host}:{listener.port}/", flush=True)
+            scheme = "http" if listener.tls is None else "https"
+            print(f"greenbas serves {scheme}://{listener.url_host}:{listener.port}/", flush=True)
         try:
             self.wait()
         finally:
+            renewal.stop()
             for watcher in watchers:
                 watcher.cancel()
+
+    def reload_tls(self) -> bool:
+        """Read the certificates of all TLS listeners again, as SIGHUP does; connections that exist live on.
+
+        What cannot be used is logged, and the old ones stay.
+
+        Returns:
+            Whether all could be used.
+        """
+        return read_again(self._contexts())
 
     def _on_signal(self) -> None:
         again, self._signalled = self._signalled, True
@@ -282,6 +377,18 @@ class Server:
             connection.close_now()
         self._stopped.set()
 
+    def _tls_port(self) -> int | None:
+        return next((listener.port for listener in self.listeners if listener.tls is not None), None)
+
+    def _contexts(self) -> set[ServerTls]:
+        return {listener.tls for listener in self.listeners if listener.tls is not None}
+
+    def _on_hangup(self, had_terminal: bool) -> None:
+        if had_terminal and not _has_terminal():
+            self._on_signal()  # somebody has closed the window that the server ran in
+            return
+        spawn(self.reload_tls, name="reload of certificates")
+
     def _close_directories(self) -> None:
         for directory in self.root.walk():
             try:
@@ -293,12 +400,19 @@ class Server:
         if self._service is not None and self._service.draining:
             raise IncorrectUse("the server has been stopped: make another one to serve again")
 
-    def _accept(self, sock: Any) -> None:
+    def _accept(self, sock: Any, listener: Listener) -> None:
         assert self._service is not None
-        self._service.accept(sock)
+        self._service.accept(sock, listener.tls)
 
     def _relieve(self) -> bool:
         return self._service is not None and self._service.table.evict()
+
+
+def _has_terminal() -> bool:
+    try:
+        return os.isatty(0)
+    except OSError:
+        return False
 
 
 def _tame_collector() -> None:

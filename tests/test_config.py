@@ -84,9 +84,14 @@ def free(**options: Any) -> Directory:
     return made
 
 
+def failing() -> Directory:
+    """A kind whose code fails."""
+    raise RuntimeError("no luck")
+
+
 def register() -> None:
     """The plugin of these tests."""
-    kinds: dict[str, Any] = {"box": Box, "strict": strict, "free": free, "wrong": lambda: 5}
+    kinds: dict[str, Any] = {"box": Box, "strict": strict, "free": free, "wrong": lambda: 5, "failing": failing}
     plugin.register(Plugin(name="boxes", summary="boxes of all sorts", kinds=kinds, settings=Knobs))
 
 
@@ -248,6 +253,14 @@ def test_a_file_with_a_byte_order_mark(here: Path) -> None:
         ("[[mount]]\nkind='wsgi'\napp='app'\n", "[[mount]] 1 (wsgi): app: 'app' is not of the form module:name"),
         ("[[mount]]\nkind='wsgi'\napp='app:gone'\n", "[[mount]] 1 (wsgi): app: app:gone: .*has no attribute 'gone'"),
         ("[[mount]]\nkind='wsgi'\napp=3\n", "[[mount]] 1 (wsgi): a WSGI application is callable .*"),
+        (
+            "[[mount]]\nkind='wsgi'\napp='site_errors:handler'\n",
+            "[[mount]] 1 (wsgi): <function handler .*> is a handler for greenbas, called with (request, response), and "
+            "no WSGI application: serve it as a directory function, or in greenbas.toml as an [[app]] whose path is "
+            "module:name",
+        ),
+        ("[[mount]]\nkind='wsgi'\napp='site_wrong:x'\n", "[[mount]] 1 (wsgi): app: site_wrong:x: .*ZeroDivision.*"),
+        ("[[mount]]\nkind='failing'\n", "[[mount]] 1 (failing): .*test_config.py line .*: RuntimeError: no luck"),
         ("[[mount]]\nkind='resrdr'\n", "[[mount]] 1 (resrdr): 'io' is missing"),
         ("[[mount]]\nkind='box'\n[[mount]]\nkind='x'\n", "[[mount]] 2 (x): unknown kind: there is no create.x"),
     ],
@@ -256,9 +269,33 @@ def test_what_only_plugins_and_kinds_know(
     here: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
 ) -> None:
     register()
-    fill(here, {"greenbas.toml": text})
+    modules = {"site_errors.py": "def handler(request, response):\n    pass\n", "site_wrong.py": "1 / 0\n"}
+    fill(here, {"greenbas.toml": text, **modules})
     code, out, err = called(capsys, "check", "app:server")
     pattern = ".*".join(re.escape(part) for part in f"greenbas: greenbas.toml: {words}\n".split(".*"))
+    assert re.fullmatch(pattern, err), err
+    assert (code, out) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("path='gone'", "gone: no such folder, and not of the form module:name"),
+        ("path='site_wrong:x'", "site_wrong: .*site_wrong.py line 1: ZeroDivisionError: division by zero"),
+        ("path='app:gone'", "app:gone: app (.*app.py) has no 'gone'"),
+        ("path='app:server'\nprefix='a'", "app:server: a Server cannot have a prefix or a priority"),
+        ("path='www'\npriority=300", "www: priority 300: use -128 to 127"),
+        ("path='script'", ".*script: .preload.py is a folder: it has to be the start script; modules go into .*"),
+        ("path='failing'", ".*failing: .*.preload.py line 1: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_errors_of_an_app_name_file_and_number(
+    here: Path, capsys: pytest.CaptureFixture[str], table: str, words: str
+) -> None:
+    fill(here, {"greenbas.toml": f"[[app]]\npath='www'\nprefix='x'\n[[app]]\n{table}\n", "site_wrong.py": "1 / 0\n"})
+    fill(here, {"script/.preload.py/x.py": "", "failing/.preload.py": "1 / 0\n"})
+    code, out, err = called(capsys, "check")
+    pattern = ".*".join(re.escape(part) for part in f"greenbas: greenbas.toml: [[app]] 2: {words}\n".split(".*"))
     assert re.fullmatch(pattern, err), err
     assert (code, out) == (1, "")
 
@@ -299,11 +336,21 @@ def test_applications_and_mounts(here: Path) -> None:
         assert server.err == ""
 
 
+def test_a_status_page_without_a_prefix_is_not_the_whole_site(here: Path) -> None:
+    fill(here, {"greenbas.toml": "[[mount]]\nkind='statuspage'\n[plugin.statuspage]\nhosts=['x']\n"})
+    with running(here, [*GREENBAS, "serve", "--port", "0"]) as server:
+        assert get(server.port, "/").status == 404
+        assert get(server.port, "/status/status.json").status == 200
+
+
 def test_mounts_in_the_tree(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     register()
     text = """
     [[mount]]
     kind = "box"
+    [[mount]]
+    kind = "box"
+    prefix = "/"
     [[mount]]
     kind = "box"
     prefix = "ops/one"
@@ -330,6 +377,7 @@ def test_mounts_in_the_tree(here: Path, capsys: pytest.CaptureFixture[str]) -> N
         "    /ops/  Directory priority 5",
         "      /ops/one/  Box priority 5",
         "      /ops/two/  Box priority 5",
+        "    /box/  Box",
         "    /  Box",
         "    /ops/  Directory",
         "      /ops/  Directory",
@@ -379,7 +427,7 @@ def test_which_applications(
     code, out, err = called(capsys, "check", *arguments)
     assert (code, err) == (0, "")
     assert section(out, "applications") == expected
-    assert section(out, "mounts") == (["box at /  from greenbas.toml"] if "mount" in text else [])
+    assert section(out, "mounts") == (["box at /box/  from greenbas.toml"] if "mount" in text else [])
 
 
 def test_a_file_that_names_nothing_to_serve(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -432,6 +480,10 @@ def test_origins_of_the_listener(here: Path, capsys: pytest.CaptureFixture[str])
         "host = '127.0.0.1'",
         "port = 9357  from greenbas.toml",
         "port_range = None",
+        "tls_port = None",
+        "tls_port_range = None",
+        "cert = ()",
+        "key = ()",
         "log = 'json'  (default 'text')  from greenbas.toml",
     ]
 

@@ -446,8 +446,8 @@ def test_snapshot(measured: Found) -> None:
         hold.set()
         busy.answer()
     assert set(told) == {
-        *("uptime", "started", "pid", "listeners", "connections", "workers", "queue", "requests", "refused", "hub"),
-        *("failures", "memory", "descriptors", "directories"),
+        *("uptime", "started", "pid", "listeners", "connections", "workers", "queue", "requests", "refused", "tls"),
+        *("hub", "failures", "memory", "descriptors", "directories"),
     }
     assert 0 <= told["uptime"] < 60 and abs(told["started"] - time.time()) < 60
     assert told["pid"] == os.getpid()
@@ -458,6 +458,7 @@ def test_snapshot(measured: Found) -> None:
     assert told["workers"]["limit"] == server.settings.max_workers
     assert told["queue"] == {"length": 0, "limit": server.settings.queue_length}
     assert (told["requests"]["total"], told["refused"], told["failures"]) == (2, 0, 0)
+    assert told["tls"] == {"handshakes": 0, "failed": {}}
     assert set(told["hub"]) == {"lag", "lag_max", "blocked", "blocked_seconds"}
     assert told["memory"]["rss"] > 1_000_000
     assert 3 < told["descriptors"]["open"] <= told["descriptors"]["limit"]

@@ -161,6 +161,23 @@ def test_before_the_start_nothing_is_accepted_and_nothing_lost() -> None:
     server.stop()
 
 
+def test_a_hangup_of_the_terminal_stops_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    # SIGHUP reads certificates again, but not when it comes because the window was closed.
+    server = Server()
+    server.start()
+    monkeypatch.setattr("os.isatty", lambda fd: True)
+    server._on_hangup(True)
+    gevent.sleep(0.01)
+    assert not server._stopped.is_set()
+    monkeypatch.setattr("os.isatty", lambda fd: False)
+    server._on_hangup(False)
+    gevent.sleep(0.01)
+    assert not server._stopped.is_set()
+    server._on_hangup(True)
+    server.wait()
+    assert server._stopped.is_set()
+
+
 def test_listen_twice_on_one_port() -> None:
     server = ready()
     port = server.listen(0).port

@@ -37,6 +37,9 @@ LINGER_SIZE = 32 * 1024 * 1024
 LINGER_SECONDS = 5.0
 LAST_SECONDS = 1.0  # for a client whose request was complete: it has one more on its way at most
 
+# For all deferred responses when the server stops: nobody tells their owners, and a client asks again elsewhere.
+DEFERRED_AT_STOP = 5.0
+
 # What ends a worker from outside; a handler's failures of any other kind are answered.
 KILLS = (GreenletExit, KeyboardInterrupt)
 
@@ -74,6 +77,7 @@ class Connection:
         "_concluding",
         "_deadline",
         "_deferred",
+        "_deferred_response",
         "_going_away",
         "_handed",
         "_message",
@@ -95,6 +99,7 @@ class Connection:
         self.since = time.monotonic()  # when the state began
         self.request: Request | None = None  # the one that is served now
         self._message: Message | None = None  # on its way to the worker
+        self._deferred_response: weakref.ref[DeferredResponse] | None = None  # who has it
         self._deferred = False  # the response of the request served last is somebody else's to finish
         self._concluding: Exchange | None = None  # a deferred response that is to be finished
         self._started = 0.0  # when the request that is served came; only if somebody wants to know
@@ -152,7 +157,10 @@ class Connection:
         request.response = own = Response(self, request)
         own.adopt_head(response)
         self._deferred = True
-        return DeferredResponse(self, request, own, self._started)
+        made = DeferredResponse(self, request, own, self._started)
+        self._deferred_response = weakref.ref(made)
+        self.since = time.monotonic()
+        return made
 
     def conclude(self, request: Request, response: Response, started: float) -> None:
         """Finish a deferred response, and go on with what the client wants next."""
@@ -162,6 +170,24 @@ class Connection:
         self._concluding = request, response, started
         if self.request is None:  # otherwise its handler runs still, and its worker goes on with this
             self.service.hub.loop.run_callback(self._hand_to_worker)
+
+    def end_forgotten(self, now: float) -> bool:
+        """End a deferred response that nobody has written to for too long; called in the hub.
+
+        At stop all of them are near their end: nobody tells their owners that the server waits.
+
+        Returns:
+            Whether it has been ended.
+        """
+        if not self._deferred or self.request is not None or self._concluding is not None:
+            return False
+        service = self.service
+        seconds = service.settings.deferred_timeout
+        stops = service.draining and now - service.drain_began > DEFERRED_AT_STOP
+        if not stops and (seconds is None or now - self.since <= seconds):
+            return False
+        deferred = self._deferred_response() if self._deferred_response is not None else None
+        return deferred is not None and deferred.time_out("the server stops" if stops else f"silent for {seconds:g} s")
 
     def abandon(self, request: Request, response: Response, started: float) -> None:
         """Close the connection of a deferred response that nobody will finish; called in the hub."""
@@ -217,6 +243,8 @@ class Connection:
         self.service.table.remove(self)
 
     def _readable(self) -> None:
+        if self.state is _BUSY and self._deferred and self.request is None and self._waits_for_end():
+            return
         if self.state is _BUSY:
             # More while a request is served: it stays in the kernel, and TCP slows the client down.
             self.stream.pause()
@@ -244,6 +272,24 @@ class Connection:
         elif self.state is State.IDLE:
             self.state = State.HEAD
             self.since = time.monotonic()
+
+    def _waits_for_end(self) -> bool:
+        # A deferred response waits for something to say: its owner should know when there is no one to say it to. What
+        # comes instead is the next request, which the reader keeps: one read of it, and the rest stays in the kernel.
+        deferred = self._deferred_response() if self._deferred_response is not None else None
+        if deferred is None or not deferred.complete:
+            return False  # its body is still to be read, by whoever wants it
+        try:
+            data = self.stream.receive(READ_SIZE)
+        except BlockingIOError:
+            return True
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return True
+        self.reader.feed(data)
+        return False
 
     def _look_and_close(self) -> None:
         if self._is_waiting():
@@ -305,7 +351,12 @@ class Connection:
                 if not self._deferred:
                     self._linger(message)
                     return
-                if self._concluding is None or not self._conclude():
+                if self._concluding is None:
+                    if self._paused and self.state is _BUSY:
+                        self._paused = False
+                        self.stream.park(self._readable)  # for the end of the client
+                    return
+                if not self._conclude():
                     return
             message = self.reader.next()
             if message is not None:  # pipelined

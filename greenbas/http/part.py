@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from greenbas.errors import BodyTooLarge, Expired, IncorrectUse, IsDirectory, WrongMediaType
 from greenbas.io import Io, normalize
+from greenbas.protocol.arguments import need_number, need_text
 from greenbas.protocol.multipart import FormParser, PartHead, form_boundary, known_charset
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ class Part:
             IncorrectUse, BadMultipart, RemoteProtocolError: as `chunks`.
         """
         form = self._form
+        if limit is not None:
+            need_number("read, value: the limit", limit, "give bytes, or None", whole=True)
         allowed = limit if limit is not None else form.allowance(self.filename is None)
         pieces: list[bytes] = []
         left = allowed
@@ -134,6 +137,9 @@ class Part:
             IncorrectUse: part of it was read already, or as `chunks`.
             BadMultipart, RemoteProtocolError: as `chunks`.
         """
+        if not isinstance(io, Io):
+            raise TypeError(f"save(io, path): the I/O comes first, not {io!r:.80}; for a folder that is DiskIo(folder)")
+        need_text("save: the path", path, "give the file's path below the I/O, such as part.filename")
         if self.size:
             raise IncorrectUse(f"{self!r} cannot be saved whole any more: save it first, then read the file")
         target = normalize(path)

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from greenbas.http.connection import Connection, State
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from greenbas.http.arrival import Arrival
     from greenbas.http.settings import HttpSettings
+
+    Entry: TypeAlias = Connection | Arrival
 
 __all__ = ["ConnectionTable"]
 
@@ -29,10 +34,10 @@ class ConnectionTable:
 
     def __init__(self, settings: HttpSettings, limit: int) -> None:
         self._settings = settings
-        self._all: set[Connection] = set()
+        self._all: set[Entry] = set()
         self._peers: Counter[str] = Counter()
-        self._peer_of: dict[Connection, str] = {}
-        self._victims: list[tuple[Connection, float]] = []
+        self._peer_of: dict[Entry, str] = {}
+        self._victims: list[tuple[Entry, float]] = []
         self.limit = limit
         self.evicted = 0
         self.timed_out = 0
@@ -47,7 +52,7 @@ class ConnectionTable:
         """How many connections are in this state."""
         return sum(connection.state is state for connection in self._all)
 
-    def in_state(self, *states: State) -> list[Connection]:
+    def in_state(self, *states: State) -> list[Entry]:
         """The connections in these states."""
         return [connection for connection in self._all if connection.state in states]
 
@@ -58,14 +63,14 @@ class ConnectionTable:
             return False
         return len(self._all) < self.limit or self.evict()
 
-    def add(self, connection: Connection, peer: str) -> None:
+    def add(self, connection: Entry, peer: str) -> None:
         """Take in a connection."""
         self._all.add(connection)
         if self._settings.max_per_peer is not None:
             self._peers[peer] += 1
             self._peer_of[connection] = peer
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: Entry) -> None:
         """Forget a connection that has closed."""
         self._all.discard(connection)
         peer = self._peer_of.pop(connection, None)
@@ -73,6 +78,14 @@ class ConnectionTable:
             self._peers[peer] -= 1
             if not self._peers[peer]:
                 del self._peers[peer]
+
+    def replace(self, old: Entry, new: Entry) -> None:
+        """Have `new` take the place of `old`, which has become it."""
+        self._all.discard(old)
+        self._all.add(new)
+        peer = self._peer_of.pop(old, None)
+        if peer is not None:
+            self._peer_of[new] = peer
 
     def evict(self) -> bool:
         """Close the oldest idle connection, or else the oldest without a request; False when all are busy."""
@@ -88,7 +101,7 @@ class ConnectionTable:
         return False
 
     def sweep(self) -> None:
-        """Close what has been idle too long, and answer heads that do not come."""
+        """Close what has been idle too long, and answer heads that do not come, and whom somebody has forgotten."""
         now = time.monotonic()
         head_deadline = now - self._settings.head_timeout
         idle_deadline = now - self._settings.idle_timeout
@@ -97,6 +110,9 @@ class ConnectionTable:
                 if connection.since < idle_deadline:
                     self.timed_out += 1
                     connection.close()
+            elif connection.state is State.BUSY:
+                if isinstance(connection, Connection) and connection.end_forgotten(now):
+                    self.timed_out += 1
             elif connection.state is State.HEAD and connection.since < head_deadline:
                 self.timed_out += 1
                 connection.head_timed_out()

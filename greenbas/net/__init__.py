@@ -6,7 +6,7 @@ from typing import Any as _Any
 from greenbas.codec.byteorder import fh2n, fn2h, h2n, n2h
 from greenbas.net import handback, pipe
 from greenbas.net.api import bind, connect, event, http2sock, req2sock, sock2req, stat, udpcon
-from greenbas.net.coroutine import getsock
+from greenbas.net.coroutine import getsock, join
 from greenbas.net.filesend import read_piece, send_file
 from greenbas.net.listener import Listener
 from greenbas.net.resolver import resolve, toip
@@ -30,6 +30,7 @@ __all__ = [
     "h2n",
     "handback",
     "http2sock",
+    "join",
     "n2h",
     "pipe",
     "read_piece",

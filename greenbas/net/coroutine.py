@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from greenbas.errors import NetError
 if TYPE_CHECKING:
     from greenbas.net.socket import Socket
 
-__all__ = ["Coroutine", "getsock", "switch_now"]
+__all__ = ["Coroutine", "getsock", "join", "switch_now"]
 
+_running: weakref.WeakSet[Coroutine] = weakref.WeakSet()
 _log = logging.getLogger("greenbas.net")
 
 
@@ -48,6 +50,7 @@ class Coroutine(gevent.Greenlet):
         owner = current_owner()
         if owner is not None:
             owner.watch(self)
+        _running.add(self)
         switch_now(self)
 
     def _run(self) -> None:
@@ -72,6 +75,22 @@ def getsock() -> Socket | None:
     """The socket of the cosocket that runs; None elsewhere (BAS ``ba.socket.getsock``)."""
     current = getcurrent()
     return current.socket if isinstance(current, Coroutine) else None
+
+
+def join(timeout: float | None = None) -> bool:
+    """Wait until no function has a socket any more that listens or is connected: the last line of a script of sockets.
+
+    Args:
+        timeout: seconds; None waits as long as it takes.
+
+    Returns:
+        False when the time was over first.
+    """
+    with gevent.Timeout(timeout, False):
+        while busy := [one for one in list(_running) if not one.dead and one.socket.is_open()]:
+            gevent.joinall(busy, count=1)
+        return True
+    return False
 
 
 def switch_now(target: greenlet, *values: Any) -> None:

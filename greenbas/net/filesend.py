@@ -53,8 +53,10 @@ def read_piece(fd: int, size: int, offset: int) -> bytes | bytearray:
 def send_file(stream: Stream, fd: int, offset: int, count: int, timeout: float | None = None) -> int:
     """Send `count` bytes of a regular file, starting at `offset`.
 
+    Through an encrypted stream they are read and written: there is no other way to OpenSSL.
+
     Args:
-        stream: a plain TCP stream.
+        stream: a TCP stream.
         fd: a descriptor open for reading; its own position is neither used nor moved.
         offset: the first byte.
         count: how many bytes.
@@ -75,7 +77,11 @@ def send_file(stream: Stream, fd: int, offset: int, count: int, timeout: float |
         while sent < count:
             position = offset + sent
             piece = min(count - sent, TURN_SIZE)
-            if not _is_hot(fd, position, piece):
+            if stream.channel is not None:
+                data = read_piece(fd, min(piece, PIECE), position)
+                stream.write(data, timeout)
+                moved = len(data)
+            elif not _is_hot(fd, position, piece):
                 data = _files.offload(os.pread, fd, min(piece, PIECE), position)
                 stream.write(data, timeout)
                 moved = len(data)

@@ -210,6 +210,10 @@ class SocketBase:
 
     # For the functions of greenbas.net.
 
+    def is_open(self) -> bool:
+        """Whether it listens or is connected."""
+        return self._stream is not None and not self._stream.closed
+
     def is_blank(self) -> bool:
         """Whether it never had a connection."""
         return self._kind == "none" and not self._was_connected

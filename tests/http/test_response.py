@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -853,3 +854,24 @@ def test_allow_wants_a_list() -> None:
     """A str once was taken for its letters: Allow: G, E, T."""
     with serving(lambda request, response: request.allow("GET") and None, dev=True) as server:  # type: ignore[arg-type]
         assert b"give a list" in get(server, "/").body
+
+
+def test_a_handler_that_catches_a_failure_of_send_file_counts_again() -> None:
+    """Against `max_workers`: it goes on as a handler, and may take long."""
+    active: list[int] = []
+
+    def handler(request: Request, response: Response) -> None:
+        folder = os.open("/", os.O_RDONLY | os.O_DIRECTORY)  # from which no file can be sent
+        response.set_content_length(10)
+        try:
+            response.send_file(folder, 0, 10)
+        except OSError:
+            active.append(server.service.workers.active)
+            raise
+        finally:
+            os.close(folder)
+
+    with serving(handler) as server, Client(server) as client:
+        client.send(head("GET / HTTP/1.1"))
+        client.rest()
+    assert active == [1]

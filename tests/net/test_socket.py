@@ -723,3 +723,15 @@ def test_ipv6(request: pytest.FixtureRequest) -> None:
 def test_everywhere_listens_for_both_families() -> None:
     with net.bind(0) as listener, socket.create_connection(("127.0.0.1", listener.sockname()[1])):
         listener.accept(5).close()
+
+
+def test_join_waits_for_functions_with_sockets() -> None:
+    assert net.join(0.01) is True
+    with pair() as (sock, peer):
+        sock.event(echo, "s")
+        rests = net.event(lambda sock: sock.disable())  # it has no connection: it alone would never end
+        assert net.join(0.01) is False
+        peer.close()
+        assert net.join(5) is True
+        assert rests is not None
+        rests.enable()
