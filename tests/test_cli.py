@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 import re
 import resource
 import signal
 import socket
+import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -17,13 +20,14 @@ from pathlib import Path
 
 import gevent
 import pytest
-from commands import GREENBAS, called, fill, finished, running, working_in
+from commands import GREENBAS, called, environment, fill, finished, running, working_in
 from launch import free_port
 from support import wait_until
 from web import ask, get
 
 from greenbas import cli
 from greenbas.http import HttpSettings
+from greenbas.net import resolver
 
 # The example of the issue that fixed the interface, as it is written there.
 EXAMPLE = """\
@@ -128,8 +132,11 @@ def two_at_once(port: int) -> float:
         (["serve", "www", "--set", "max_fields=1.5"], "greenbas: max_fields: 1.5 is not a whole number"),
         (["serve", "www", "--set", "dev=maybe"], "greenbas: dev: 'maybe' is neither True nor False"),
         (["serve", "www", "--set", "trusted_proxies=x y"], "greenbas: trusted proxy 'x': .*"),
-        (["serve", "www", "--port", "65536"], "greenbas: cannot listen on 127.0.0.1:65536: a port is 0 to 65535"),
-        (["serve", "www", "--port", "-1"], "greenbas: cannot listen on 127.0.0.1:-1: a port is 0 to 65535"),
+        (["serve", "www", "--port", "70000"], "greenbas: --port 70000: use 0 (any that is free) to 65535"),
+        (["serve", "www", "--port", "-1"], "greenbas: --port -1: use 0 (any that is free) to 65535"),
+        (["serve", "www", "--port-range", "70000"], "greenbas: --port-range 70000: use 0 (any that is free) to 65535"),
+        (["serve", "x="], "greenbas: 'x=' names nothing to serve: write PREFIX=APP, such as x=folder"),
+        (["check", "x="], "greenbas: 'x=' names nothing to serve: write PREFIX=APP, such as x=folder"),
         (["serve", "www", "--port-range", "80"], "greenbas: --port-range 80 is below --port 9357"),
         (["serve", "www", "--host", "no.host.invalid"], "greenbas: cannot listen on no.host.invalid:9357: .*"),
         (["serve", "www", "--host", "192.0.2.1"], "greenbas: cannot listen on 192.0.2.1:9357: Cannot assign .*"),
@@ -222,10 +229,11 @@ def test_other_ports_are_tried_only_when_that_can_help(
     asked: list[object] = []
 
     def getaddrinfo(*arguments: object, **options: object) -> object:
-        asked.append(arguments)
+        if not int(str(arguments[-1])) & socket.AI_NUMERICHOST:
+            asked.append(arguments)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(resolver, "_getaddrinfo", getaddrinfo)
     code, _, err = called(capsys, "serve", "www", "--host", "typo", "--port-range", "9999")
     assert (code, err) == (1, "greenbas: cannot listen on typo:9357: Name or service not known\n")
     assert len(asked) == 1
@@ -513,6 +521,30 @@ def test_run_waits_for_the_threads_of_the_script(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "in the end\n", "")
 
 
+def test_run_waits_for_the_sockets_of_the_script(tmp_path: Path) -> None:
+    source = """
+        import sys
+        from greenbas import net
+
+        def echo(sock):
+            while data := sock.read():
+                sock.write(data)
+
+        def accept(listener):
+            listener.accept().event(echo, "s")
+
+        listener = net.bind(0, intf="127.0.0.1")
+        listener.event(accept, "r")
+        print(f"greenbas serves http://127.0.0.1:{listener.sockname()[1]}/", flush=True)
+    """
+    fill(tmp_path, {"script.py": textwrap.dedent(source)})
+    with running(tmp_path, [*GREENBAS, "run", "script.py"]) as program:
+        with socket.create_connection(("127.0.0.1", program.port), timeout=10) as client:
+            client.sendall(b"there and back")
+            assert client.recv(100) == b"there and back"
+        assert (program.code(), program.err) == (0, "")
+
+
 # -- version ------------------------------------------------------------------------------------------------------
 
 
@@ -563,3 +595,15 @@ def test_new_app(tmp_path: Path) -> None:
     again = finished(tmp_path, [*GREENBAS, "new", "app", "shop"])
     assert again.returncode == 1
     assert again.stderr == "greenbas: shop is there already: choose another name\n"
+
+
+@pytest.mark.parametrize("arguments", [["check", "www"], ["version"]])
+def test_a_reader_that_has_seen_enough(here: Path, arguments: list[str]) -> None:
+    """As in `greenbas check | head`: no traceback, and the exit code of programs that SIGPIPE ends."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as out:
+        done = subprocess.run(
+            [*GREENBAS, *arguments], cwd=here, env=environment(), stdout=out, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (141, b"")

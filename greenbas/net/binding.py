@@ -70,6 +70,7 @@ def _addresses(host: str, port: int, kind: int) -> list[Any]:
     try:
         found = resolve(host, port, kind=kind, flags=socket.AI_PASSIVE)
     except (CannotResolve, TimedOut) as error:
-        raise BindFailed(f"cannot listen on {where}: {error}") from error
+        reason = getattr(error.__cause__, "strerror", None) or error
+        raise BindFailed(f"cannot listen on {where}: {reason}") from error
     # For "every address" one IPv6 socket serves both kinds.
     return sorted(found, key=lambda entry: entry[0] != socket.AF_INET6) if host == "" else list(found)

@@ -11,6 +11,7 @@ from typing import Any
 
 import gevent
 import pytest
+from connected import pair
 from gevent.event import AsyncResult, Event
 from gevent.queue import Queue
 from leaks import nothing_left
@@ -61,17 +62,6 @@ def listening(function: Callable[..., Any] = echo, mode: Any = "s", *args: Any, 
         yield made.sockname()[1]
     finally:
         made.close()
-
-
-@contextlib.contextmanager
-def pair() -> Iterator[tuple[Socket, socket.socket]]:
-    """A connected socket and its peer, a socket of Python's."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        sock = net.connect("127.0.0.1", server.getsockname()[1])
-        peer, _ = server.accept()
-    with sock, peer:
-        peer.settimeout(10)
-        yield sock, peer
 
 
 # -- the three modes ----------------------------------------------------------------------------------------------

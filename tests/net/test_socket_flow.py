@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import gevent
 import pytest
+from connected import pair
 from gevent.event import AsyncResult
 from gevent.queue import Queue
 from leaks import nothing_left
@@ -24,17 +24,6 @@ def clean() -> Iterator[None]:
     """Every test closes what it opens."""
     with nothing_left():
         yield
-
-
-@contextlib.contextmanager
-def pair() -> Iterator[tuple[Socket, socket.socket]]:
-    """A connected socket and its peer, a socket of Python's."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        sock = net.connect("127.0.0.1", server.getsockname()[1])
-        peer, _ = server.accept()
-    with sock, peer:
-        peer.settimeout(10)
-        yield sock, peer
 
 
 @pytest.mark.parametrize(("values", "result"), [((), None), ((7,), 7), ((1, "two"), (1, "two")), ((None,), None)])
