@@ -88,19 +88,21 @@ def python(*arguments: str) -> list[str]:
 
 
 def greenbas(place: Place) -> list[str]:
-    """`greenbas serve` with the handlers, the WSGI application, the page, or the static files."""
+    """`greenbas serve` with the handlers, the WSGI application, the page, the sessions, or the static files."""
     apps = {
         "handler": "benchapp:server",
         "wsgi": "wsgiapp:app",
         "page": f"page={PAGE.parent}",
+        "session": "sessions:server",
+        "login": "logins:server",
         "file": f"static={place.scratch / 'static'}",
     }
     return serve(apps[place.kind], place)
 
 
 def handler(place: Place) -> list[str]:
-    """greenbas once more, with a handler that returns what the page becomes."""
-    return serve("samepage:server", place)
+    """greenbas once more, with a handler that returns what the page becomes, has no session, or is for everybody."""
+    return serve({"page": "samepage:server", "session": "sessions:plain"}.get(place.kind, "logins:plain"), place)
 
 
 def serve(app: str, place: Place) -> list[str]:
@@ -155,8 +157,15 @@ def nginx(place: Place) -> list[str]:
 
 
 PEERS = (
-    Peer("greenbas", ("handler", "wsgi", "page", "file"), greenbas, "greenbas.cli", "pip install -e .", "greenbas"),
-    Peer("handler", ("page",), handler, "greenbas.cli", "pip install -e ."),
+    Peer(
+        "greenbas",
+        ("handler", "wsgi", "page", "session", "login", "file"),
+        greenbas,
+        "greenbas.cli",
+        "pip install -e .",
+        "greenbas",
+    ),
+    Peer("handler", ("page", "session", "login"), handler, "greenbas.cli", "pip install -e ."),
     Peer("granian", ("handler", "wsgi"), granian, "granian", distribution="granian"),
     Peer("uvicorn", ("handler",), uvicorn, "uvicorn, httptools, uvloop", distribution="uvicorn"),
     Peer(

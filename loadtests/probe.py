@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from browser import HEADERS
@@ -22,10 +23,10 @@ class Answer:
     seconds: float
 
 
-def ask(connection: http.client.HTTPConnection, path: str) -> Answer:
-    """One GET, with the head of a browser."""
+def ask(connection: http.client.HTTPConnection, path: str, headers: Sequence[tuple[str, str]] = ()) -> Answer:
+    """One GET, with the head of a browser, and more headers."""
     started = time.perf_counter()
-    connection.request("GET", path, headers=dict(HEADERS))
+    connection.request("GET", path, headers=dict((*HEADERS, *headers)))
     response = connection.getresponse()
     body = response.read()
     return Answer(response.status, response.headers, body, time.perf_counter() - started)
@@ -49,9 +50,9 @@ def complaint(port: int, work: Work) -> str | None:
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     try:
-        first = ask(connection, work.path)
+        first = ask(connection, work.path, work.headers)
         kept = connection.sock
-        again = ask(connection, work.path)
+        again = ask(connection, work.path, work.headers)
         if kept is None or connection.sock is not kept:
             return answer_complaint(first, work) or "the connection was not kept alive"
         return answer_complaint(first, work) or answer_complaint(again, work)

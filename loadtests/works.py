@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["handler", "wsgi", "page", "file"]
+Kind = Literal["handler", "wsgi", "page", "session", "login", "file"]
 
 HELLO = b"Hello, world!"
 GREETING = {"hello": "ann", "n": 3, "items": [3 * i for i in range(10)]}
 PAGE = Path(__file__).resolve().parent / "apps" / "page" / "hello.psp"
+SESSION_ID = "5e551011" * 5  # of the session that all connections share
+SESSION_COOKIE = ("Cookie", f"theme=dark; gbsid={SESSION_ID}")
 FILE_SIZES = {"file1k": 1024, "file1m": 1024 * 1024}
 
 
@@ -25,6 +27,7 @@ class Work:
     path: str
     title: str
     expected: bytes
+    headers: tuple[tuple[str, str], ...] = ()  # besides those of a browser
 
     def accepts(self, body: bytes) -> bool:
         """Whether a body is the right one; JSON is compared by value, since writers differ in spaces."""
@@ -74,6 +77,8 @@ WORKS = (
     Work("json", "handler", "/json/?name=ann&n=3", "query in, JSON out", json.dumps(GREETING).encode()),
     Work("wsgi", "wsgi", "/hello/", "small response from a WSGI application", HELLO),
     Work("page", "page", "/page/hello.psp?name=ann", "small server page with one value", page_bytes()),
+    Work("session", "session", "/session/", "handler that reads and writes the session", HELLO, (SESSION_COOKIE,)),
+    Work("login", "login", "/private/", "handler behind digest authentication", HELLO, (SESSION_COOKIE,)),
     Work("file1k", "file", "/static/file1k.bin", "static file of 1 KiB", file_bytes("file1k")),
     Work("file1m", "file", "/static/file1m.bin", "static file of 1 MiB", file_bytes("file1m")),
 )
@@ -84,6 +89,8 @@ GOALS = (
     Goal("hello", "bjoern", 0.75),
     Goal("wsgi", "granian", 0.9),
     Goal("page", "handler", 0.6),
+    Goal("session", "handler", 0.8),
+    Goal("login", "handler", 0.5),
     Goal("file1k", "nginx", 0.5),
     Goal("file1m", "nginx", 0.9),
 )

@@ -44,17 +44,20 @@ class Measurement:
         return self.rate / self.server_cpu if self.server_cpu > 0 else 0.0
 
 
-def command(url: str, seconds: int) -> list[str]:
-    """One thread, kept connections, the head of a browser."""
-    headers = [part for name, value in HEADERS for part in ("-H", f"{name}: {value}")]
+def command(url: str, seconds: int, more: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """One thread, kept connections, the head of a browser, and more headers."""
+    headers = [part for name, value in (*HEADERS, *more) for part in ("-H", f"{name}: {value}")]
     length = [f"-d{seconds}s", f"--timeout={TIMEOUT_SECONDS}s"]
     return ["wrk", "-t1", f"-c{CONNECTIONS}", *length, "--latency", *headers, url]
 
 
-def measure(server: Running, path: str, seconds: int, core: int | None) -> Measurement:
+def measure(
+    server: Running, path: str, seconds: int, core: int | None, headers: Sequence[tuple[str, str]] = ()
+) -> Measurement:
     """Run wrk once. Nothing else may be waited for meanwhile: its CPU time is read from that of all ended children."""
     client, group, started = children_cpu(), group_cpu(server.pid), time.monotonic()
-    output = run(pinned(core, command(f"http://127.0.0.1:{server.port}{path}", seconds)), seconds + GRACE_SECONDS)
+    line = command(f"http://127.0.0.1:{server.port}{path}", seconds, headers)
+    output = run(pinned(core, line), seconds + GRACE_SECONDS)
     wall = time.monotonic() - started
     return parse(output, client_cpu=(children_cpu() - client) / wall, server_cpu=(group_cpu(server.pid) - group) / wall)
 

@@ -6,6 +6,7 @@ import _socket
 import ipaddress
 import socket as constants
 import time
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -155,6 +156,8 @@ def event(function: Callable[..., Any], *args: Any) -> Socket | None:
     Returns:
         The socket; None when the function has ended already.
     """
+    if not callable(function):
+        raise TypeError(f"event() takes a function, not {function!r:.80}")
     sock = Socket()
     coroutine = sock.begin(function, "s", args)
     return None if coroutine.dead else sock
@@ -178,7 +181,9 @@ def req2sock(request: Upgradable, raw: bool = False) -> Socket:
         websocket = request.upgrade()
         sock.attach_websocket(websocket, websocket.stream)
         return sock
-    stream, data = request.detach(sock.close)
+    # Weak: a socket that the handler drops is to close at once, not at the end of the server.
+    close = weakref.WeakMethod(sock.close)
+    stream, data = request.detach(lambda: (end := close()) and end())
     stream.unread(data)
     sock.attach(stream, "tcp")
     return sock

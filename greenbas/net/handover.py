@@ -14,6 +14,7 @@ from greenbas.protocol.websockethandshake import accept_key
 
 __all__ = ["stream_of"]
 
+_GONE = "the response has let go of its connection: ask with stream=True, and do not read the body"
 PEEK = 64 * 1024  # bytes asked for at once of those that the other library has read ahead
 
 
@@ -57,7 +58,9 @@ def _of_response(source: Any) -> tuple[Stream, bytes, bool]:
     # A connection that ends with its response is closed already, and the response's file keeps the socket open.
     sock = getattr(connection, "sock", None) or getattr(getattr(reader, "raw", None), "_sock", None)
     if connection is None or sock is None or reader is None:
-        raise _unfit("the response has let go of its connection: ask with stream=True, and do not read the body")
+        raise _unfit(_GONE)
+    if sock.fileno() < 0:  # taken before, or closed
+        raise _unfit(_GONE)
     is_websocket = source.status_code == 101 and "sec-websocket-accept" in source.headers
     if is_websocket:
         _check_accept(source)

@@ -72,8 +72,12 @@ class Outgoing:
             try:
                 # As try_send() and took(): this is the way of nearly every write, and a call a fiftieth of its time.
                 sent = stream._send(data, 0)
-            except OSError:
-                sent = stream.try_send(data)
+            except BlockingIOError:
+                sent = 0
+            except NetError:
+                raise
+            except OSError as error:
+                raise stream._broken("writing", error) from error
             stream._turn += sent
             if stream._turn >= TURN_SIZE:
                 stream.took(0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Callable
 from typing import Any, cast
 
 from gevent import get_hub
 
 from greenbas.dispatcher import close_fd
-from greenbas.errors import CannotConnect, Exists, NoAccess, NotFound
+from greenbas.errors import CannotConnect, Exists, IncorrectUse, NoAccess, NotFound
 from greenbas.net.socket import Socket
 from greenbas.net.stream import Buffer, Stream
 
@@ -51,6 +52,7 @@ def open(path: str, function: Callable[..., Any] | None = None, *args: Any) -> S
 
     Raises:
         CannotConnect: for writing, when nobody has the pipe open for reading.
+        IncorrectUse: something else than a pipe has this path.
         NotFound, NoAccess: name the path.
     """
     # With a writer of our own, readers do not meet the end whenever the last other one leaves.
@@ -63,6 +65,9 @@ def open(path: str, function: Callable[..., Any] | None = None, *args: Any) -> S
         raise NoAccess(path) from None
     except OSError as error:
         raise CannotConnect(f"cannot write to the pipe {path}: nobody reads it ({error.strerror})") from error
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        close_fd(descriptor)  # nothing has happened to it: it was not truncated
+        raise IncorrectUse(f"{path} is no named pipe: make one with mkfifo()")
     sock = Socket()
     end = PipeEnd(descriptor)
     sock.attach(Stream(cast("Any", end), get_hub()), "pipe", address=path)

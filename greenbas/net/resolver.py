@@ -59,6 +59,8 @@ def resolve(
         CannotResolve: there is no such name, or no name server answers.
         TimedOut: not within the time-out.
     """
+    if isinstance(port, int) and not 0 <= port <= 65535:
+        raise CannotResolve(f"cannot resolve the port {port}: a port is 0 to 65535")
     asked = str(port), family, kind, flags
     try:
         # A literal address needs no thread.
@@ -117,7 +119,8 @@ def _look_up(place: tuple[int, _Key], result: AsyncResult[list[Address]]) -> Non
         else:
             found = _threads.offload(_getaddrinfo, host, port, family, kind, 0, flags)
     except (OSError, UnicodeError) as error:
-        failed = CannotResolve(f"cannot resolve {host!r}: {getattr(error, 'strerror', None) or error}")
+        about = f"the port {port!r} of {host!r}" if error.args[:1] == (socket.EAI_SERVICE,) else repr(host)
+        failed = CannotResolve(f"cannot resolve {about}: {getattr(error, 'strerror', None) or error}")
         failed.__cause__ = error
         result.set_exception(failed)
     except BaseException as error:  # killed: nobody shall wait for ever

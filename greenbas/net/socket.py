@@ -20,9 +20,10 @@ from gevent import get_hub
 from greenlet import getcurrent
 
 from greenbas.dispatcher import greenlet_name
-from greenbas.errors import IncorrectUse, QueueFull, SocketBusy, SocketClosed
+from greenbas.errors import IncorrectUse, QueueFull, SocketBusy, SocketClosed, TimedOut
 from greenbas.net.coroutine import Coroutine
 from greenbas.net.outgoing import as_bytes
+from greenbas.net.resolver import host_words
 from greenbas.net.socketbase import Mode
 from greenbas.net.socketflow import FlowControl
 from greenbas.net.sockettls import Encryption
@@ -76,12 +77,15 @@ class Socket(Encryption, Datagrams, FlowControl):
             SocketBusy: another greenlet is reading.
             SocketClosed: the connection is broken, or closed here; or a loop goes on reading behind the end.
             IncorrectUse: it is a cosocket, and this is not its function.
+            NetError: of UDP: the peer does not listen; the socket stays usable.
         """
         coroutine = self._coroutine
         if coroutine is not None and self.mode == "s" and coroutine is not getcurrent():
             raise IncorrectUse(
                 f"only {coroutine.name} may read {self!r}, which is a cosocket; {greenlet_name()} wanted to"
             )
+        if size < 1:
+            raise ValueError(f"read(size={size}): a read of less than a byte could not tell the end")
         read = self._read or self._read_otherwise
         if timeout is None:
             data = read(size, None)
@@ -145,6 +149,8 @@ class Socket(Encryption, Datagrams, FlowControl):
         Raises:
             IncorrectUse: another function has it, or it is listening and the mode is "s".
         """
+        if not callable(function):
+            raise TypeError(f"event() takes a function, not {function!r:.80}")
         if mode not in ("r", "s"):
             raise ValueError(f"event mode {mode!r}: use 'r' or 's', and arguments for the function behind it")
         if mode == "s" and self._kind == "listening":
@@ -181,7 +187,7 @@ class Socket(Encryption, Datagrams, FlowControl):
             try:
                 fd, _ = stream.sock._accept()  # type: ignore[attr-defined]
             except BlockingIOError:
-                stream.wait_readable(timeout)
+                self._wait_for_client(stream, timeout)
                 continue
             except OSError as error:
                 if stream.closed:
@@ -209,6 +215,12 @@ class Socket(Encryption, Datagrams, FlowControl):
         if self._websocket is None:
             raise IncorrectUse(f"{self!r} is no WebSocket: ping() is for those")
         self._websocket.send_ping(data)
+
+    def _wait_for_client(self, stream: Stream, timeout: float | None) -> None:
+        try:
+            stream.wait_readable(timeout)
+        except TimedOut as error:
+            raise TimedOut(f"nobody connected to {host_words(*self.sockname()[:2])} for {timeout:g} s") from error
 
     # For the functions of greenbas.net.
 
@@ -247,6 +259,8 @@ class Socket(Encryption, Datagrams, FlowControl):
             return self.write(data)
         if self._doing == "upgrade":
             raise SocketBusy(f"{greenlet_name()} writes to {self!r} in the middle of its TLS handshake")
+        if self._kind == "listening":
+            raise IncorrectUse(f"{self!r} listens: accept() gives the sockets that are written to")
         if self._kind == "udp" and self._stream is not None:
             self._send_datagram(self._stream, data, None)
             return 0

@@ -235,7 +235,7 @@ class SocketBase:
         self._tls = tls
         if kind in ("tcp", "pipe") and tls is None:
             self._out = Outgoing(stream)
-        self._read = stream.read if tls is None else None
+        self._read = stream.read if kind in ("tcp", "pipe") and tls is None else None
         owner = current_owner()
         if owner is not None:
             owner.watch(self)
@@ -293,12 +293,26 @@ class SocketBase:
             return self._connected().read(size, timeout)
         if self._websocket is not None:
             return self._read_websocket(timeout)
+        stream = self._stream
+        if self._kind == "listening":
+            raise IncorrectUse(f"{self!r} listens: accept() gives the sockets that are read from")
+        if self._kind == "udp" and stream is not None:
+            return self._read_datagram(stream, size, timeout)
         if self._was_connected:
-            return b""  # closed; see END_READS
+            raise SocketClosed("the socket is closed")
         if timeout is None:
             raise IncorrectUse("read() without a connection and without a time-out would wait for ever")
         gevent.sleep(timeout)
         return b""
+
+    def _read_datagram(self, stream: Stream, size: int, timeout: float | None) -> bytes:
+        try:
+            return stream.read(size, timeout)
+        except SocketClosed as error:
+            if stream.closed:
+                raise
+            # Such as the news that nobody listens there: the next datagram may find somebody.
+            raise NetError(f"receiving on {self!r} failed: {error}") from error
 
     def _read_websocket(self, timeout: float | None) -> str | bytes:
         assert self._websocket is not None

@@ -38,7 +38,8 @@ class FlowControl(SocketBase):
         if self._stream is None and self._was_connected:
             raise IncorrectUse("a cosocket whose connection is closed cannot be disabled: nobody would wake it")
         self._resting = getcurrent()
-        if self._stream is not None and self._kind in ("tcp", "websocket"):
+        # Who has read the end already waits for something else, such as the other direction.
+        if self._stream is not None and self._kind in ("tcp", "websocket") and not self._ends:
             self._stream.park(self._look_for_end)
         try:
             values = get_hub().switch()

@@ -126,7 +126,7 @@ class Stream:
     def __repr__(self) -> str:
         if self.closed:
             return "<Stream closed>"
-        return f"<Stream fd {self.sock.fileno()} peer {self.peername()}>"
+        return f"<Stream fd {self.sock.fileno()} {self._peer_words()}>"
 
     @property
     def closed(self) -> bool:
@@ -466,8 +466,8 @@ class Stream:
     def _peer_words(self) -> str:
         address, port, ipv6 = self.peername()
         if not address:
-            return "peer unknown"
-        return f"peer [{address}]:{port}" if ipv6 else f"peer {address}:{port}"
+            return f"local {_words(*self.sockname())}"
+        return f"peer {_words(address, port, ipv6)}"
 
     def _busy(self) -> SocketBusy:
         return SocketBusy(f"{greenlet_name()} reads {self!r} while {greenlet_name(self._reader)} reads it")
@@ -509,6 +509,12 @@ def _abandon(watcher: Any, sock: _socket.socket, on_close: Callable[[], object] 
     sock.close()
     if on_close is not None:
         on_close()
+
+
+def _words(address: str, port: int, ipv6: bool) -> str:
+    if not address:
+        return "unknown"
+    return f"[{address}]:{port}" if ipv6 else f"{address}:{port}"
 
 
 def _address(ask: Callable[[], Any]) -> tuple[str, int, bool]:

@@ -26,16 +26,16 @@ def greenbas_echo(port: int) -> None:
             listener.accept().event(echo, "s")
 
     net.bind(port, intf="127.0.0.1").event(accept, "r")
-    gevent.wait()
+    net.join()
 
 
 def greenbas_proxy(port: int, target: int) -> None:
     """The example, as it is."""
     from examples.sockets import proxy
+    from greenbas import net
 
-    listener = proxy.listen(port, "127.0.0.1", target)
-    gevent.wait()
-    del listener
+    proxy.listen(port, "127.0.0.1", target)
+    net.join()
 
 
 def gevent_echo(port: int) -> None:

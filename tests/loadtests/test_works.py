@@ -51,7 +51,7 @@ def test_the_page_becomes_what_is_expected() -> None:
 
 @pytest.mark.parametrize(
     ("name", "peer"),
-    [("wsgi", "greenbas"), ("page", "greenbas"), ("page", "handler"), ("session", "greenbas"), ("session", "handler")],
+    [("wsgi", "greenbas"), *((work, peer) for work in ("page", "session", "login") for peer in ("greenbas", "handler"))],
 )
 def test_greenbas_answers(name: str, peer: str, tmp_path: Path) -> None:
     work = BY_WORK[name]

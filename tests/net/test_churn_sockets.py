@@ -9,13 +9,17 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import re
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
 import pytest
+from launch import ROOT
 from leaks import nothing_left
 from support import wait_until
 
@@ -377,3 +381,45 @@ def test_datagram_sockets() -> None:
             assert sock is not None and sock.state() == ("read", True)
             assert sock.close()
     wait_until(lambda: len(ended) == BATCH * ROUNDS)
+
+
+# -- too many -----------------------------------------------------------------------------------------------------
+
+CROWDED = """
+import gevent, resource, sys
+from gevent import subprocess
+from greenbas import net
+
+def echo(sock):
+    for data in sock:
+        sock.write(data)
+
+def accept(listener):
+    while True:
+        listener.accept().event(echo, "s")
+
+listener = net.bind(0, intf="127.0.0.1")
+listener.event(accept)
+peers = subprocess.Popen([sys.executable, "-c", sys.argv[1], str(listener.sockname()[1])])
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+assert peers.wait() == 0
+while net.stat() != (1, 0):
+    gevent.sleep(0.01)
+listener.close()
+"""
+PEERS = """
+import socket, sys
+peers = [socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) for _ in range(80)]
+for peer in peers:
+    peer.sendall(b"hello")
+for peer in peers:  # those that were taken make room for the others
+    assert peer.recv(5) == b"hello"
+    peer.close()
+"""
+
+
+def test_descriptors_run_out() -> None:
+    command = [sys.executable, "-c", CROWDED, PEERS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search("cannot accept, trying again every 0.1 s: .*Too many open files\n", done.stderr)

@@ -12,7 +12,7 @@ from gevent.queue import Queue
 from leaks import nothing_left
 from support import wait_until
 
-from greenbas.errors import CannotConnect, Exists, NetError, NoAccess, NotFound, QueueFull
+from greenbas.errors import CannotConnect, Exists, IncorrectUse, NetError, NoAccess, NotFound, QueueFull
 from greenbas.net import Socket, pipe
 
 
@@ -69,6 +69,14 @@ def test_writing_needs_a_reader(path: str) -> None:
 def test_a_pipe_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         pipe.open(str(tmp_path / "none"))
+
+
+def test_a_file_is_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("precious")
+    for function in (None, print):
+        with pytest.raises(IncorrectUse, match="file is no named pipe"):
+            pipe.open(str(tmp_path / "file"), function)
+    assert (tmp_path / "file").read_text() == "precious"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")

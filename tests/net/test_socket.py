@@ -385,11 +385,9 @@ def test_a_socket_goes_with_its_last_reference() -> None:
 def test_everything_on_a_closed_socket() -> None:
     with pair() as (sock, _):
         sock.close()
-        assert [sock.read(), sock.read()] == [b"", b""]
-        with pytest.raises(SocketClosed):
-            sock.read()
-        with pytest.raises(SocketClosed, match="the socket is closed"):
-            sock.write(b"x")
+        for call in (sock.read, lambda: sock.write(b"x")):
+            with pytest.raises(SocketClosed, match="the socket is closed"):
+                call()
         with pytest.raises(SocketClosed):
             sock.setoption("keepalive", True)
         assert (sock.peername(), sock.sockname()) == (("", 0, False), ("", 0, False))
@@ -616,11 +614,42 @@ def test_event_mistakes() -> None:
 def test_accept_is_for_listening_sockets() -> None:
     with pair() as (sock, _), pytest.raises(IncorrectUse, match="does not listen"):
         sock.accept()
+    with net.bind(0, intf="127.0.0.1") as listener:
+        for call in (listener.read, lambda: listener.write(b"x")):
+            with pytest.raises(IncorrectUse, match=r"listens: accept\(\) gives the sockets"):
+                call()
+
+
+def test_a_socket_tells_its_address() -> None:
+    with net.bind(0, intf="127.0.0.1") as listener:
+        assert f"local 127.0.0.1:{listener.sockname()[1]}" in repr(listener)
+    with pair() as (sock, _):
+        assert f"peer 127.0.0.1:{sock.peername()[1]}" in repr(sock)
+
+
+def test_a_reset_while_writing_is_called_by_its_name() -> None:
+    with pair() as (sock, peer):
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        peer.close()
+        with pytest.raises(SocketClosed, match=r"broke while writing .* Connection reset by peer"):
+            wait_until(lambda: sock.write(b"x") and False)
+
+
+def test_reads_of_nothing() -> None:
+    with pair() as (sock, _), pytest.raises(ValueError, match=r"read\(size=0\)"):
+        sock.read(size=0)
+
+
+def test_functions_that_are_none() -> None:
+    with pytest.raises(TypeError, match=r"event\(\) takes a function, not 5"):
+        net.event(5)  # type: ignore[arg-type]
+    with pair() as (sock, _), pytest.raises(TypeError, match=r"event\(\) takes a function, not 'echo'"):
+        sock.event("echo")  # type: ignore[arg-type]
 
 
 def test_accept_with_a_time_out_and_when_closed() -> None:
     listener = net.bind(0, intf="127.0.0.1")
-    with pytest.raises(TimedOut):
+    with pytest.raises(TimedOut, match=r"nobody connected to 127.0.0.1:\d+ for 0.001 s"):
         listener.accept(0.001)
     waiter = spawn(listener.accept)
     gevent.sleep(0)
@@ -681,6 +710,9 @@ def test_connect_failures() -> None:
     with pytest.raises(CannotResolve) as unknown:
         net.connect("nosuch.invalid", 1)
     assert unknown.value.code == "cannotresolve"
+    for port, words in ((70000, "the port 70000: a port is 0"), (-1, "the port -1"), ("nosuch", "the port 'nosuch'")):
+        with pytest.raises(CannotResolve, match=words):
+            net.connect("127.0.0.1", port)
 
 
 def test_a_connection_that_nobody_accepts_times_out() -> None:

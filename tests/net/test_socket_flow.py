@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,6 +104,25 @@ def test_the_peers_end_wakes_a_disabled_cosocket() -> None:
         sock.event(function, "s")
         peer.close()
         assert woken.get(timeout=5) == "the peer closed the connection while it was disabled"
+
+
+def test_who_has_read_the_end_can_rest() -> None:
+    """Such as one direction of a proxy, which waits for the other."""
+    got: list[Any] = []
+
+    def function(sock: Socket) -> None:
+        got.append(sock.read())
+        got.append(sock.disable())
+        sock.write(b"the other direction goes on")
+
+    with pair() as (sock, peer):
+        sock.event(function, "s")
+        peer.shutdown(socket.SHUT_WR)
+        wait_until(lambda: sock.state()[0] == "disabled")
+        assert got == [b""]
+        sock.enable("go")
+        assert got == [b"", "go"]
+        assert peer.recv(100) == b"the other direction goes on"
 
 
 def test_a_close_wakes_a_disabled_cosocket() -> None:

@@ -208,6 +208,18 @@ def test_http2sock_with_requests() -> None:
             assert sock.read(5) == b"raw"
             sock.write(b"on it goes")
             assert sock.read(5) == b"ON IT GOES"
+        with pytest.raises(IncorrectUse, match="has let go of its connection"):
+            net.http2sock(answer)
+
+
+def test_a_dropped_socket_of_a_request_closes() -> None:
+    def drops(request: Request, response: Response) -> None:
+        net.req2sock(request)
+
+    with serving(drops) as server, Client(server) as client:
+        client.send(head("GET / HTTP/1.1"))
+        assert client.closed()
+        wait_until(lambda: not len(server.service.table))
 
 
 def test_http2sock_of_something_else() -> None:

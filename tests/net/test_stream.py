@@ -777,7 +777,7 @@ def test_addresses(pair: MakePair) -> None:
     stream, peer = pair()
     assert stream.peername() == (*peer.getsockname(), False)
     assert stream.sockname() == (*peer.getpeername(), False)
-    assert repr(stream) == f"<Stream fd {stream.sock.fileno()} peer {stream.peername()}>"
+    assert repr(stream) == f"<Stream fd {stream.sock.fileno()} peer 127.0.0.1:{stream.peername()[1]}>"
 
 
 def test_addresses_of_a_unix_socket() -> None:
