@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -130,12 +131,14 @@ def test_an_unknown_command_tells_of_the_broken_plugins(here: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["check", "www"], 0), (["serve", "www", "--port", "65536"], 1), (["check", "www", "--set", "dev=3"], 1)],
+    [(["check", "www"], 0), (["serve", "www", "--port", "TAKEN"], 1), (["check", "www", "--set", "dev=3"], 1)],
 )
 def test_applications_end_with_a_command_that_does_not_serve(
     here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int
 ) -> None:
     fill(here, {"www/.preload.py": "print('begins')\ndef on_unload():\n    print('ends')\n"})
-    found, out, _ = called(capsys, *arguments)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        found, out, _ = called(capsys, *[port if one == "TAKEN" else one for one in arguments])
     assert found == code
     assert (out.count("begins\n"), out.count("ends\n")) == (1, 1)
