@@ -6,7 +6,6 @@ The clients are programs in C as well: no other one is fast enough. They are com
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import subprocess
 import sys
@@ -14,18 +13,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from cores import Cores, pinned
-from process import HERE, Running, ServerFailed, environment, free_port, group_cpu, running
+from cores import Cores
+from counted import alternate, counted_table, run_client
+from process import HERE, Running, ServerFailed, free_port, running
 from score import Cell
-from table import render
 from works import Goal
 from wrk import Measurement
 
 NATIVE = HERE / "native"
 BUILT = HERE.parent / ".venv" / "loadtests"
-WARM_UP_SECONDS = 1
 MIB = 1024 * 1024
 
 
@@ -93,16 +90,9 @@ def measure_sockets(work: SocketWork, rounds: int, seconds: float, cores: Cores)
         return list(cells.values())
     target = free_port()
     with servers(work, cells, peer, target, cores) as started:
-        for number in range(-1, rounds):
-            for server in started:
-                cell = cells[server.name]
-                if cell.broken:
-                    continue
-                found = measure(work, load, server, target, WARM_UP_SECONDS if number < 0 else seconds, cores)
-                if isinstance(found, str):
-                    cell.broken = found
-                elif number >= 0:
-                    cell.rounds.append(found)
+        alternate(
+            cells, started, rounds, seconds, lambda server, long: measure(work, load, server, target, long, cores)
+        )
     return list(cells.values())
 
 
@@ -134,43 +124,9 @@ def measure(
     """One run of the load against one server; what went wrong, as text."""
     what = [target, work.connections] if work.kind == "proxy" else [work.connections, ECHO_BYTES]
     command = [str(load), str(server.port), *map(str, what), str(seconds)]
-    before = group_cpu(server.pid)
-    done = subprocess.run(
-        pinned(cores.client, command), capture_output=True, text=True, timeout=seconds + 30, env=environment()
-    )
-    used = group_cpu(server.pid) - before
-    if done.returncode:
-        return f"{load.name} failed: {done.stderr.strip()[-200:]}; {server.log_tail(1)}".rstrip("; ")
-    found = json.loads(done.stdout)
-    if not found["count"]:
-        return f"nothing came through; {server.log_tail(1)}".rstrip("; ")
-    return Measurement(
-        rate=found["count"] / work.unit / found["seconds"],
-        requests=int(found["count"] / work.unit),
-        bytes_read=0,
-        p50_ms=0.0,
-        p99_ms=0.0,
-        errors="",
-        client_cpu=found["cpu"],
-        server_cpu=used / found["seconds"],
-    )
+    return run_client(server, command, seconds, cores, work.unit)
 
 
 def sockets_table(work: SocketWork, cells: Sequence[Cell]) -> str:
-    """The servers at one work, fastest first, with the CPU time that one of what is counted takes there."""
-    header = ["a second", "median", "min", "max", "server CPU", "us CPU each", "client CPU"]
-    rows = [
-        [
-            cell.peer + (" !" if cell.errors else "") + (" ~" if cell.client_bound else ""),
-            f"{median(cell.rates):,.0f}",
-            f"{min(cell.rates):,.0f}",
-            f"{max(cell.rates):,.0f}",
-            f"{median(one.server_cpu for one in cell.rounds):.0%}",
-            f"{1e6 / (median(cell.rates_per_cpu) or 1e6):,.1f}",
-            f"{median(one.client_cpu for one in cell.rounds):.0%}",
-        ]
-        for cell in sorted((cell for cell in cells if cell.rounds), key=lambda cell: -median(cell.rates))
-    ]
-    notes = [f"  {cell.peer}: {cell.absent}" for cell in cells if cell.absent]
-    notes += [f"! {cell.peer}: {cell.errors}" for cell in cells if cell.errors]
-    return "\n".join([f"{work.name}: {work.title}", render(header, rows), *notes])
+    """The servers at one work, fastest first."""
+    return counted_table(work.name, work.title, "a second", cells)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from cores import Cores, pinned
-from process import HERE, Running, ServerFailed, environment, free_port, group_cpu, running
+from cores import Cores
+from counted import alternate, counted_table, run_client
+from process import HERE, Running, ServerFailed, environment, free_port, running
 from score import Cell
-from table import render
 from works import Goal
 from wrk import Measurement
 
 PEERS = ("greenbas", "gevent")
-WARM_UP_SECONDS = 1
 MIB = 1024 * 1024
 
 
@@ -50,16 +47,7 @@ def measure_tls(work: TlsWork, rounds: int, seconds: int, cores: Cores) -> list[
     """Both servers, in alternating rounds; a first short round is thrown away."""
     cells = {name: Cell(work.name, name) for name in PEERS}
     with servers(cells, cores) as (started, cert):
-        for number in range(-1, rounds):
-            for server in started:
-                cell = cells[server.name]
-                if cell.broken:
-                    continue
-                found = measure(work, server, WARM_UP_SECONDS if number < 0 else seconds, cert, cores)
-                if isinstance(found, str):
-                    cell.broken = found
-                elif number >= 0:
-                    cell.rounds.append(found)
+        alternate(cells, started, rounds, seconds, lambda server, long: measure(work, server, long, cert, cores))
     return list(cells.values())
 
 
@@ -92,50 +80,12 @@ def make_certificate(scratch: Path) -> tuple[Path, Path]:
     return scratch / "cert.pem", scratch / "key.pem"
 
 
-def measure(work: TlsWork, server: Running, seconds: int, cert: Path, cores: Cores) -> Measurement | str:
+def measure(work: TlsWork, server: Running, seconds: float, cert: Path, cores: Cores) -> Measurement | str:
     """One run of the client against one server; what went wrong, as text."""
     command = [sys.executable, str(HERE / "tlsclient.py"), work.kind, str(server.port), str(cert), str(seconds)]
-    before = group_cpu(server.pid)
-    done = subprocess.run(
-        pinned(cores.client, command), capture_output=True, text=True, timeout=seconds + 30, env=environment()
-    )
-    used = group_cpu(server.pid) - before
-    if done.returncode:
-        return f"the client failed: {done.stderr.strip()[-200:]}"
-    found = json.loads(done.stdout)
-    if found["errors"]:
-        return f"the client saw {found['errors'][0]}; {server.log_tail(1)}".rstrip("; ")
-    return result(found["count"] / work.unit, found["seconds"], used, found["cpu"])
-
-
-def result(count: float, seconds: float, server_seconds: float, client_cpu: float) -> Measurement:
-    """As those of wrk, without latencies."""
-    return Measurement(
-        rate=count / seconds,
-        requests=int(count),
-        bytes_read=0,
-        p50_ms=0.0,
-        p99_ms=0.0,
-        errors="",
-        client_cpu=client_cpu,
-        server_cpu=server_seconds / seconds,
-    )
+    return run_client(server, command, seconds, cores, work.unit)
 
 
 def tls_table(work: TlsWork, cells: Sequence[Cell]) -> str:
     """The servers at one work, fastest first."""
-    header = ["a second", "median", "min", "max", "server CPU", "by CPU", "client CPU"]
-    rows = [
-        [
-            cell.peer + (" ~" if cell.client_bound else ""),
-            f"{median(cell.rates):,.0f}",
-            f"{min(cell.rates):,.0f}",
-            f"{max(cell.rates):,.0f}",
-            f"{median(one.server_cpu for one in cell.rounds):.0%}",
-            f"{median(cell.rates_per_cpu):,.0f}",
-            f"{median(one.client_cpu for one in cell.rounds):.0%}",
-        ]
-        for cell in sorted((cell for cell in cells if cell.rounds), key=lambda cell: -median(cell.rates))
-    ]
-    errors = [f"! {cell.peer}: {cell.errors}" for cell in cells if cell.errors]
-    return "\n".join([f"{work.name}: {work.title}", render(header, rows), *errors])
+    return counted_table(work.name, work.title, "a second", cells)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from cores import Cores, pinned
-from process import HERE, Running, ServerFailed, environment, free_port, group_cpu, running
+from cores import Cores
+from counted import alternate, counted_table, run_client
+from process import HERE, Running, ServerFailed, free_port, running
 from score import Cell
-from table import render
 from works import Goal
 from wrk import Measurement
 
@@ -26,7 +24,6 @@ PEERS = {
     "uvicorn": "uvicorn, httptools, uvloop, websockets",
     "gevent-websocket": "gevent, geventwebsocket",
 }
-WARM_UP_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -51,16 +48,7 @@ def measure_ws(work: WsWork, rounds: int, seconds: int, cores: Cores) -> list[Ce
     """All servers, in alternating rounds; a first short round is thrown away."""
     cells = {name: Cell(work.name, name) for name in PEERS}
     with servers(cells, cores) as started:
-        for number in range(-1, rounds):
-            for server in started:
-                cell = cells[server.name]
-                if cell.broken:
-                    continue
-                found = measure(work, server, WARM_UP_SECONDS if number < 0 else seconds, cores)
-                if isinstance(found, str):
-                    cell.broken = found
-                elif number >= 0:
-                    cell.rounds.append(found)
+        alternate(cells, started, rounds, seconds, lambda server, long: measure(work, server, long, cores))
     return list(cells.values())
 
 
@@ -95,44 +83,12 @@ def missing(name: str) -> str:
     return f"not installed: {''.join(tried.stderr.strip().splitlines()[-1:])}"
 
 
-def measure(work: WsWork, server: Running, seconds: int, cores: Cores) -> Measurement | str:
+def measure(work: WsWork, server: Running, seconds: float, cores: Cores) -> Measurement | str:
     """One run of the client against one server; what went wrong, as text."""
     command = [sys.executable, str(HERE / "wsclient.py"), str(server.port), str(work.connections), str(seconds)]
-    before = group_cpu(server.pid)
-    done = subprocess.run(
-        pinned(cores.client, command), capture_output=True, text=True, timeout=seconds + 30, env=environment()
-    )
-    used = group_cpu(server.pid) - before
-    if done.returncode:
-        return f"the client failed: {done.stderr.strip()[-200:]}; {server.log_tail(1)}".rstrip("; ")
-    found = json.loads(done.stdout)
-    return Measurement(
-        rate=found["count"] / found["seconds"],
-        requests=found["count"],
-        bytes_read=0,
-        p50_ms=0.0,
-        p99_ms=0.0,
-        errors="",
-        client_cpu=found["cpu"],
-        server_cpu=used / found["seconds"],
-    )
+    return run_client(server, command, seconds, cores)
 
 
 def ws_table(work: WsWork, cells: Sequence[Cell]) -> str:
-    """The servers at one work, fastest first, with the CPU time that each echo takes there."""
-    header = ["echoes a second", "median", "min", "max", "server CPU", "us CPU each", "client CPU"]
-    rows = [
-        [
-            cell.peer + (" !" if cell.errors else "") + (" ~" if cell.client_bound else ""),
-            f"{median(cell.rates):,.0f}",
-            f"{min(cell.rates):,.0f}",
-            f"{max(cell.rates):,.0f}",
-            f"{median(one.server_cpu for one in cell.rounds):.0%}",
-            f"{1e6 / median(cell.rates_per_cpu):.1f}",
-            f"{median(one.client_cpu for one in cell.rounds):.0%}",
-        ]
-        for cell in sorted((cell for cell in cells if cell.rounds), key=lambda cell: -median(cell.rates))
-    ]
-    notes = [f"  {cell.peer}: {cell.absent}" for cell in cells if cell.absent]
-    notes += [f"! {cell.peer}: {cell.errors}" for cell in cells if cell.errors]
-    return "\n".join([f"{work.name}: {work.title}", render(header, rows), *notes])
+    """The servers at one work, fastest first."""
+    return counted_table(work.name, work.title, "echoes a second", cells)

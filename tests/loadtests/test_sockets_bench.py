@@ -7,6 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import counted
 import pytest
 import sockets
 from cores import Cores
@@ -19,7 +20,7 @@ needs_compiler = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs g
 @needs_compiler
 @pytest.mark.parametrize("work", SOCKET_WORKS, ids=lambda work: work.name)
 def test_all_servers_answer(work: sockets.SocketWork, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "WARM_UP_SECONDS", 0.1)
+    monkeypatch.setattr(counted, "WARM_UP_SECONDS", 0.1)
     cells = measure_sockets(work, rounds=1, seconds=0.2, cores=Cores(None, None))
     assert [cell.peer for cell in cells] == ["greenbas", "gevent", work.peer]
     assert [cell.errors for cell in cells] == ["", "", ""]
