@@ -211,12 +211,9 @@ class Stream:
             raise
         if found.__class__ is not bytes:
             raise found if isinstance(found, NetError) else self._broken("reading", found)
-        count = len(found)
-        if count == size:
+        if len(found) == size:
             self._try_first = True
-        self._turn += count
-        if self._turn >= TURN_SIZE:
-            self.took(0)
+        self._turn = 0  # the others have had theirs
         return found
 
     def unread(self, data: bytes) -> None:
