@@ -18,9 +18,9 @@ run: .venv/.stamp-base ## serve examples/welcome on http://127.0.0.1:9357 and ht
 	@$(BIN)/greenbas serve examples.welcome.site:server --port 9357 --port-range 9370 \
 		--tls-port 9443 --tls-port-range 9456 --dev $(ARGS)
 
-test: .venv/.stamp-test ## run all tests
-	@.ci/system-packages curl chromium redis-server
-	@$(BIN)/python -m pytest $(ARGS)
+test: .venv/.stamp-test ## run all tests; ARGS="..." are pytest's, for some of them
+	@.ci/system-packages curl chromium nginx-light openssl redis-server
+	@$(BIN)/python tests/run.py $(ARGS)
 
 lint: .venv/.stamp-lint ## check with ruff and mypy
 	@$(BIN)/ruff check $(ARGS)
