@@ -199,7 +199,7 @@ class Application(ResourceReader):
 
     def serve(self, request: Request, response: Response, path: str) -> bool:
         """Answer as a resource reader does; 503 while it does not run."""
-        if self._function is None:
+        if self._function is None and self._guard is None:
             return self.serve_itself(request, response, path)
         if self._away() and self._refuse(request, response):
             return True

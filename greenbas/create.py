@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from greenbas import plugin as _plugin
+from greenbas.auth import Authenticator, AuthType, AuthUser, FunctionAuthorizer, JsonUser, ResponseHandler, UserDb
 from greenbas.dispatcher.threads import Thread as _Thread
 from greenbas.io import Io
 from greenbas.vfs import Directory, DomainReader, ResourceReader, WsgiDirectory
@@ -19,12 +20,19 @@ if TYPE_CHECKING:
     from greenbas.net.tls.server import ClientCert
 
 __all__ = [
+    "aes_decode",
+    "aes_encode",
+    "aes_key",
+    "auth_user",
+    "authenticator",
+    "authorizer",
     "certificate",
     "certifiedkey",
     "certstore",
     "csr",
     "dir",
     "domainresrdr",
+    "json_user",
     "key",
     "resrdr",
     "tls_client",
@@ -92,6 +100,132 @@ def wsgi(app: Callable[..., Any], *, name: str | None = None, priority: int = 0)
         priority: -128 to 127; siblings are asked in descending order.
     """
     return WsgiDirectory(app, name, priority=priority)
+
+
+def json_user(users: Mapping[str, Any] | str | bytes | None = None) -> JsonUser:
+    """A user database of names and what is known about them (BAS ``ba.create.jsonuser``).
+
+    Args:
+        users: ``{"ann": {"pwd": "secret", "roles": ["staff"]}}``, or its JSON text; see `greenbas.auth.JsonUser`.
+
+    Raises:
+        SettingError: it is something else; the message says where.
+    """
+    return JsonUser(users)
+
+
+def auth_user(function: Callable[..., Any]) -> AuthUser:
+    """A user database that is a function (BAS ``ba.create.authuser``).
+
+    Args:
+        function: called with name, password and request; it returns the stored password, or whether the one it was
+            given is right; see `greenbas.auth.AuthUser`.
+
+    Raises:
+        TypeError: it cannot be called like that.
+    """
+    return AuthUser(function)
+
+
+def authenticator(
+    users: UserDb,
+    type: AuthType = "digest",
+    *,
+    realm: str = "greenbas",
+    response: ResponseHandler | None = None,
+    tracker: bool = False,
+    md5: bool = False,
+    insecure_basic: bool = False,
+) -> Authenticator:
+    """What finds out who asks (BAS ``ba.create.authenticator``); `Directory.set_auth` takes it.
+
+    Args:
+        users: of `json_user` or `auth_user`.
+        type: "digest"; "basic", over TLS or from this machine alone; "form"; "sform", a form that hashes the password
+            where there is no TLS; "dav", for WebDAV clients; "auth", whichever suits the client.
+        realm: what clients show; printable ASCII.
+        response: called with request, response and `greenbas.auth.AuthInfo` to write the login page, or the body of a
+            refusal.
+        tracker: ban those who fail too often.
+        md5: offer MD5 digests also where the database does not need them, for clients that know nothing better.
+        insecure_basic: Basic without TLS also over a network, where everybody on the way can read the password.
+
+    Raises:
+        SettingError: an unknown type, or a realm that cannot be.
+        TypeError: `users` is no database, or `response` cannot be called like that.
+    """
+    return Authenticator(
+        users, type, realm=realm, response=response, tracker=tracker, md5=md5, insecure_basic=insecure_basic
+    )
+
+
+def authorizer(function: Callable[..., Any]) -> FunctionAuthorizer:
+    """What decides whether somebody may do something (BAS ``ba.create.authorizer``); `Directory.set_auth` takes it.
+
+    Args:
+        function: called with the user's name, the method, the path below the protected directory, and, if it takes
+            four arguments, the session. Only True allows.
+
+    Raises:
+        TypeError: it cannot be called like that.
+    """
+    return FunctionAuthorizer(function)
+
+
+def aes_key(size: int = 32) -> bytes:
+    """A random key for `aes_encode` (BAS ``ba.aeskey``).
+
+    Args:
+        size: 16 or 32 bytes.
+
+    Raises:
+        ValueError: another size.
+    """
+    from greenbas.crypto import make_key
+
+    return make_key(size)
+
+
+def aes_encode(key: bytes, data: str | bytes, *, purpose: str = "") -> str:
+    """Encrypt state that a client keeps, such as in a hidden field; what it changes is found out.
+
+    AES-GCM with a random nonce (BAS ``ba.aesencode``). The client can send the same text several times.
+
+    Args:
+        key: of `aes_key`.
+        data: text or bytes.
+        purpose: what it is for; `aes_decode` has to say the same. The id of a session, for example, so that the text is
+            worth nothing to others.
+
+    Returns:
+        Letters, digits, "-" and "_".
+
+    Raises:
+        ValueError: the key has another size.
+    """
+    from greenbas.crypto import seal
+
+    return seal(key, data, purpose)
+
+
+def aes_decode(key: bytes, text: str | None, *, purpose: str = "", max_age: float | None = None) -> str | bytes | None:
+    """Decrypt what `aes_encode` has made (BAS ``ba.aesdecode``).
+
+    Args:
+        key: the same.
+        text: from the client; None when it has sent none.
+        purpose: the same.
+        max_age: seconds since it was made, beyond which it counts no more.
+
+    Returns:
+        Text or bytes, as it was; None when it was changed, made with another key or for another purpose, or is too old.
+
+    Raises:
+        ValueError: the key has another size.
+    """
+    from greenbas.crypto import unseal
+
+    return unseal(key, text, purpose, max_age)
 
 
 def key(key: str = "ecc", curve: str = "SECP256R1", bits: int = 2048, rnd: str | bytes | None = None) -> str:
@@ -243,9 +377,7 @@ def tls_client(
     """
     from greenbas.net.tls import ClientTls
 
-    return ClientTls(
-        trust, cert=cert, verify=verify, alpn=alpn, cache_size=cache_size, renegotiation=renegotiation
-    )
+    return ClientTls(trust, cert=cert, verify=verify, alpn=alpn, cache_size=cache_size, renegotiation=renegotiation)
 
 
 def tls_server(
@@ -269,12 +401,10 @@ def tls_server(
         favor_rsa: prefer an RSA certificate where the client knows EC too.
 
     Raises:
-        PemError, StartError: a certificate or key cannot be used, or read.
+        PemError, IoError: a certificate or key cannot be used, or read.
         SettingError: there is no certificate, or client_cert is none of the three, or needs trust.
     """
     from greenbas.net.tls import CertFiles, ServerTls
 
     pairs = [CertFiles(*cert) if isinstance(cert, tuple) else cert for cert in certs]
-    return ServerTls(
-        *pairs, names=names, client_cert=client_cert, trust=trust, alpn=alpn, favor_rsa=favor_rsa
-    )
+    return ServerTls(*pairs, names=names, client_cert=client_cert, trust=trust, alpn=alpn, favor_rsa=favor_rsa)

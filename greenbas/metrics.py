@@ -94,7 +94,8 @@ class Metrics:
 
         Returns:
             A dict with the keys uptime, started, pid, listeners, connections, workers, queue, requests, refused, tls,
-            hub, failures, memory, descriptors, and directories: a list of rows, the busiest first.
+            hub, failures, memory, descriptors, directories: a list of rows, the busiest first, and backends: the rows
+            of `Directory.report`.
 
         Raises:
             IncorrectUse: the server has not started.
@@ -142,6 +143,11 @@ class Metrics:
             "directories": [
                 {"path": path, "kind": kind, **row.snapshot(self._clock, now)}
                 for path, kind, row in sorted(rows, key=lambda found: -found[2].requests)
+            ],
+            "backends": [
+                {"path": directory.base_uri(), **row}
+                for directory in self.server.root.walk()
+                for row in directory.report()
             ],
         }
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "NameMissing", "Registry", "is_module"]
 
-COMMANDS = ("serve", "check", "new", "run", "version", "plugins")  # greenbas's own; tests compare the command line
+# greenbas's own; tests compare the command line
+COMMANDS = ("serve", "check", "new", "run", "hash-password", "version", "plugins")
 
 
 class NameMissing(PluginError, AttributeError):

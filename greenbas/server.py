@@ -67,6 +67,7 @@ class Server:
         self._site = Site(dev=self._settings.dev)
         self._service: HttpService | None = None
         self._watchdog: HubWatchdog | None = None
+        self._tracker = LoginTracker()
         self._listeners: list[Listener] = []
         self._access_log: AccessLog | None = None
         self._stopped = Event()
@@ -179,12 +180,8 @@ class Server:
 
     @property
     def tracker(self) -> LoginTracker:
-        """Who has logged in, and who has tried to (BAS ``ba.tracker``).
-
-        Raises:
-            IncorrectUse: the server has not started.
-        """
-        return self.service.tracker
+        """Who has logged in, and who has tried to (BAS ``ba.tracker``)."""
+        return self._tracker
 
     # The life.
 
@@ -248,7 +245,7 @@ class Server:
         if self._service is not None:
             return
         hub = get_hub()
-        self._service = HttpService(hub, self._settings, self._site.answer, self._site.find)
+        self._service = HttpService(hub, self._settings, self._site.answer, self._site.find, self._tracker)
         self._service.access_log = self._access_log
         self._service.tls_port = self._tls_port
         self._service.start()

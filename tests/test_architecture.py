@@ -35,6 +35,7 @@ ROOMS = [
 TOP = ["server", "app", "config", "plugin", "trace", "metrics", "emitter", "debug", "create", "limits", "logs"]
 TOP += ["application", "appmodules", "failures", "newapp", "reload"]
 TOP += ["declaration", "discovery", "registry", "lifecycle", "tables", "mounts", "launch", "check"]
+TOP += ["selfsigned", "tlsport", "renewal"]
 TOP += ["cli", "__init__", "__main__"]
 LEVEL = {name: level for level, name in enumerate(ROOMS)} | dict.fromkeys(TOP, len(ROOMS))
 

@@ -156,7 +156,7 @@ def test_errors_are_one_line(here: Path, capsys: pytest.CaptureFixture[str], arg
     ("arguments", "words"),
     [
         ([], "COMMAND"),
-        (["bogus"], "choose from 'serve', 'check', 'new', 'run', 'version'"),
+        (["bogus"], "choose from 'serve', 'check', 'new', 'run', 'hash-password', 'version'"),
         (["serve", "--port", "x"], "invalid int value: 'x'"),
         (["serve", "--log", "xml"], "choose from 'text', 'json', 'none'"),
         (["serve", "--bogus"], "unrecognized arguments: --bogus"),

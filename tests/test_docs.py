@@ -282,6 +282,7 @@ class Player:
             "PYTHONPATH": str(ROOT),
             "PYTHONDONTWRITEBYTECODE": "1",
             "CURL_HOME": str(folder),
+            "XDG_STATE_HOME": str(folder / "state"),  # where greenbas keeps the certificate that it makes
         }
         self._server: subprocess.Popen[bytes] | None = None
         self._output = folder / "output"

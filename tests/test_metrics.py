@@ -447,7 +447,7 @@ def test_snapshot(measured: Found) -> None:
         busy.answer()
     assert set(told) == {
         *("uptime", "started", "pid", "listeners", "connections", "workers", "queue", "requests", "refused", "tls"),
-        *("hub", "failures", "memory", "descriptors", "directories"),
+        *("hub", "failures", "memory", "descriptors", "directories", "backends"),
     }
     assert 0 <= told["uptime"] < 60 and abs(told["started"] - time.time()) < 60
     assert told["pid"] == os.getpid()

@@ -8,6 +8,7 @@ from greenbas.crypto.issue import make_certificate
 from greenbas.crypto.keys import generate_key
 from greenbas.crypto.readkey import load_key
 from greenbas.crypto.request import make_csr
+from greenbas.crypto.sealed import make_key, seal, unseal
 from greenbas.crypto.selfsigned import self_signed
 from greenbas.crypto.store import CertStore
 
@@ -19,8 +20,11 @@ __all__ = [
     "load_key",
     "make_certificate",
     "make_csr",
+    "make_key",
     "parse_cert",
     "parse_cert_time",
     "read_certificates",
+    "seal",
     "self_signed",
+    "unseal",
 ]

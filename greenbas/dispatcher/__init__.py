@@ -2,6 +2,7 @@
 
 from greenbas.dispatcher import threads
 from greenbas.dispatcher.descriptors import close_fd
+from greenbas.dispatcher.fairpool import FairPool
 from greenbas.dispatcher.greenlets import greenlet_name, spawn, yield_hub
 from greenbas.dispatcher.owner import Owner, current_owner
 from greenbas.dispatcher.patching import is_patched, patch
@@ -11,6 +12,7 @@ from greenbas.dispatcher.watchdog import HubWatchdog
 from greenbas.dispatcher.workers import Workers
 
 __all__ = [
+    "FairPool",
     "HubWatchdog",
     "Owner",
     "ThreadProxy",

@@ -17,6 +17,7 @@ __all__ = ["AccessLog", "AccessRecord", "JsonFormatter", "TextFormatter"]
 
 LOGGER = "greenbas.access"
 NO_ANSWER = 499  # the connection ended before the head of a response; nginx logs the same number
+_NEEDS_QUOTES = re.compile(r"[^!#-\[\]-~]")
 _NEEDS_ESCAPE = re.compile(r"[^ -!#-\[\]-~]")
 
 
@@ -55,7 +56,9 @@ class AccessRecord(logging.LogRecord):
         self.created = created = time.time()
         self.msecs = created % 1 * 1000
         self.client = request.peername()[0] or "-"  # unknown once the socket is closed
-        self.user = None
+        session = request.used_session
+        user = None if session is None else session._record.user
+        self.user = None if user is None else user.name
         self.method = request.method
         self.target = request.target
         self.status = response.get_status() if response.committed() else NO_ANSWER
@@ -99,8 +102,11 @@ class TextFormatter(logging.Formatter):
             return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
         request = f"{record.method} {record.target}"
         request = json.dumps(request) if _NEEDS_ESCAPE.search(request) else f'"{request}"'
+        user = record.user or "-"
+        if _NEEDS_QUOTES.search(user):
+            user = json.dumps(user)  # it must not pass for other fields
         return (
-            f"{stamp} {record.client} {record.user or '-'} {request} "
+            f"{stamp} {record.client} {user} {request} "
             f"{record.status} {record.bytes} {record.seconds:.6f} {record.id}"
         )
 

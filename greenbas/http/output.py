@@ -60,6 +60,7 @@ class Output(ResponseHead):
         "_parts",
         "_sent",
         "_size",
+        "_trailers",
         "broken",
         "filter",
     )
@@ -82,6 +83,7 @@ class Output(ResponseHead):
         self._body_size = 0  # bytes of body produced before those
         self._sent = 0  # bytes of body that went out
         self._chunked = False
+        self._trailers = b""
         self._mode: Mode = ""
         self.filter: Filter | None = None  # the one that is active
         self.broken: NetError | None = None  # why the client can no longer be reached
@@ -243,6 +245,14 @@ class Output(ResponseHead):
         self._sent += sent
         return sent
 
+    def set_trailers(self, lines: bytes) -> None:
+        """Have header lines sent behind a chunked body (RFC 9112 7.1.2); nothing happens to one that is not chunked.
+
+        Args:
+            lines: each with its CRLF; checked by the caller.
+        """
+        self._trailers = lines
+
     def send_interim(self, status: int, lines: bytes = b"") -> bool:
         """Send an interim response, such as 103 Early Hints (RFC 9110 15.2), in front of the real one.
 
@@ -369,7 +379,7 @@ class Output(ResponseHead):
         if self._size:
             self._flush_parts(final=True)
         if self._chunked:
-            self._transmit(b"0\r\n\r\n", final=True)
+            self._transmit(b"0\r\n%b\r\n" % self._trailers, final=True)
         elif self._announced is not None and self._body_size < self._announced:
             self._break_promise(self._body_size)
 

@@ -10,8 +10,8 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from gevent.hub import Hub
 from greenlet import getcurrent
@@ -19,15 +19,21 @@ from greenlet import getcurrent
 from greenbas.dispatcher.workers import Worker, Workers
 from greenbas.errors import SocketClosed
 from greenbas.http.accesslog import AccessLog
+from greenbas.http.arrival import Arrival
 from greenbas.http.connection import Connection, State
 from greenbas.http.request import Request
 from greenbas.http.response import Response
+from greenbas.http.sessions import Sessions
 from greenbas.http.settings import HttpSettings
 from greenbas.http.statusline import HeadStart
 from greenbas.http.table import ConnectionTable
-from greenbas.net import Stream
+from greenbas.http.tracker import LoginTracker
+from greenbas.net import Stream, handback
 from greenbas.protocol import HeadParser, ReaderLimits
 from greenbas.protocol.forwarded import parse_networks
+
+if TYPE_CHECKING:
+    from greenbas.net.tls import ServerTls
 
 __all__ = ["Counters", "HttpService"]
 
@@ -51,6 +57,8 @@ class Counters:
     connections: int = 0
     requests: int = 0
     refused: int = 0  # bad requests, overload, over a limit
+    handshakes: int = 0  # of TLS, that succeeded
+    handshakes_failed: dict[str, int] = field(default_factory=dict)  # by reason, in OpenSSL's words or ours
 
 
 class HttpService:
@@ -63,9 +71,12 @@ class HttpService:
             none (the client is gone, the worker is killed).
         find: called by forwards and includes with the request and a path; has that resource answer and says whether
             there is one.
+        tracker: of logins; a new one unless given.
     """
 
-    def __init__(self, hub: Hub, settings: HttpSettings, answer: Answer, find: Find) -> None:
+    def __init__(
+        self, hub: Hub, settings: HttpSettings, answer: Answer, find: Find, tracker: LoginTracker | None = None
+    ) -> None:
         self.hub = hub
         self.settings = settings
         self.answer = answer
@@ -81,9 +92,14 @@ class HttpService:
         self.heads = HeadParser(self.reader_limits)
         self.head_start = HeadStart(settings.server_name)
         self.trusted = parse_networks(settings.trusted_proxies)
+        self.sessions = Sessions(settings)
+        self.tracker = LoginTracker() if tracker is None else tracker
+        self.tracker.bind(settings, self.sessions.store)
         self.counters = Counters()
         self.access_log: AccessLog | None = None
+        self.tls_port: Callable[[], int | None] = lambda: None  # where clients find TLS; the server knows
         self.draining = False
+        self.drain_began = 0.0  # in monotonic seconds
         self._timer: Any = hub.loop.timer(SWEEP_INTERVAL, SWEEP_INTERVAL, ref=False)
         self._request_ids = itertools.count(1)
         self._id_prefix = secrets.token_hex(3)
@@ -94,19 +110,26 @@ class HttpService:
     def start(self) -> None:
         """Begin to enforce the time-outs."""
         if not self._timer.active:
+            handback.offer(self.adopt)
             self.head_start.refresh()
             self._timer.start(self._each_second)
 
     def _each_second(self) -> None:
         self.head_start.refresh()
         self.table.sweep()
+        self.sessions.store.sweep()
 
     def next_request_id(self) -> str:
         """An id for a request: a random part for the process, and a number."""
         return f"{self._id_prefix}-{next(self._request_ids):x}"
 
-    def accept(self, sock: _socket.socket) -> None:
-        """Take in a connection; called in the hub. Over a limit it is closed at once."""
+    def accept(self, sock: _socket.socket, tls: ServerTls | None = None) -> None:
+        """Take in a connection; called in the hub. Over a limit it is closed at once.
+
+        Args:
+            sock: as it was accepted.
+            tls: the context of a TLS listener: the client has to begin with a handshake.
+        """
         peer = _peer_of(sock) if self.settings.max_per_peer is not None else ""
         if not self.table.admit(peer):
             self.counters.refused += 1
@@ -114,7 +137,8 @@ class HttpService:
             return
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # may fail: the peer can be gone already
         self.counters.connections += 1
-        self.table.add(Connection(self, Stream(sock, self.hub)), peer)
+        stream = Stream(sock, self.hub)
+        self.table.add(Connection(self, stream) if tls is None else Arrival(self, stream, tls), peer)
 
     def adopt(self, stream: Stream, data: bytes = b"") -> None:
         """Serve HTTP on a stream that somebody else has had (BAS ``ba.socket.sock2req``).
@@ -152,6 +176,8 @@ class HttpService:
             The names of the workers that were killed.
         """
         self.draining = True
+        self.drain_began = time.monotonic()
+        handback.withdraw(self.adopt)
         deadline = time.monotonic() + seconds
         last_requests = min(deadline, time.monotonic() + LAST_REQUESTS)
         current = getcurrent()

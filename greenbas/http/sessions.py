@@ -27,6 +27,8 @@ __all__ = ["Sessions"]
 
 ID_BYTES = 20  # of randomness in an id
 MARK_LENGTH = 32  # digits of the marks of passwords
+MARKS = 1000  # that are remembered
+KEY_SECONDS = 60.0  # between looks whether other processes have another key by now
 HOOK_SECONDS = 2.0  # at the end of the server, for functions that are called when a session ends
 
 _log = logging.getLogger("greenbas.sessions")
@@ -56,6 +58,8 @@ class Sessions:
         self._lifetime = math.inf if settings.session_lifetime is None else settings.session_lifetime
         self._bind_peer = settings.session_bind_peer
         self._mark_key: bytes | None = None
+        self._mark_key_seen = 0.0
+        self._marks: dict[str, str] = {}
         self._hooks: set[gevent.Greenlet] = set()
 
     def __repr__(self) -> str:
@@ -129,14 +133,25 @@ class Sessions:
         found = self.store.get(number)
         if found is None or found.user is None or found.user.name != name:
             return None
-        session = self.with_id(found.token, request)
-        if session is not None:
-            request.used_session = session
+        record = self.store.find(found.token, self._peer(request))  # it is used now
+        if record is None:
+            return None
+        request.used_session = session = self._session(record, request)
         return session
 
     def mark(self, secret: str) -> str:
         """Text that stands for a secret, so that one sees whether it is still the same; all processes make the same."""
-        return hmac.digest(self._key(), secret.encode(), "sha256").hex()[:MARK_LENGTH]
+        self._key()
+        mark = self._marks.get(secret)
+        if mark is None:
+            if len(self._marks) >= MARKS:
+                self._marks.clear()
+            mark = self._marks[secret] = self.sign(secret)
+        return mark
+
+    def sign(self, text: str) -> str:
+        """The same, for texts that come only once or twice."""
+        return hmac.digest(self._key(), text.encode(), "sha256").hex()[:MARK_LENGTH]
 
     # What happens to it.
 
@@ -215,12 +230,17 @@ class Sessions:
             raise IsCommitted("a session cannot begin or change its id now: the response head has been sent")
 
     def _key(self) -> bytes:
-        if self._mark_key is None:
-            made = secrets.token_bytes(ID_BYTES)
-            if not self.store.set_note("key", made, None, math.inf):
-                made = self.store.note("key") or made
-            self._mark_key = made
-        return self._mark_key
+        key = self._mark_key
+        if key is None or (self.store.shared and time.monotonic() - self._mark_key_seen > KEY_SECONDS):
+            # Also now and then: a store that was emptied has none, and somebody else may have made another one since.
+            found = key or secrets.token_bytes(ID_BYTES)
+            if not self.store.set_note("key", found, None, math.inf):
+                found = self.store.note("key") or found
+            if found != key:
+                self._marks.clear()
+            self._mark_key, self._mark_key_seen = found, time.monotonic()
+            return found
+        return key
 
     def _ended(self, values: MutableMapping[str, Any]) -> None:
         hook = values.get("onterminate")

@@ -125,7 +125,8 @@ class HttpSettings:
 # These alone may be 0: no queue, no grace, no waiting at the end.
 _MAY_BE_ZERO = frozenset({"queue_length", "body_grace", "body_rate", "drain_timeout", "max_body"})
 
-_MAY_BE_NONE = frozenset({"deferred_timeout", "session_lifetime", "tracker_max_login", "tracker_max_user"})  # besides those that are None unless they are set
+# Besides those that are None unless they are set.
+_MAY_BE_NONE = frozenset({"deferred_timeout", "session_lifetime", "tracker_max_login", "tracker_max_user"})
 
 
 def _check(name: str, value: object, default: object, whole: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container
+from functools import lru_cache
 
 from greenbas.errors import LocalProtocolError
 from greenbas.protocol import http_date
@@ -11,6 +12,11 @@ from greenbas.protocol import reason as reason_phrase
 from greenbas.protocol.headers import header_line
 
 __all__ = ["HeadStart"]
+
+
+@lru_cache(maxsize=128)
+def _plain_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode("ascii")
 
 
 class HeadStart:
@@ -41,7 +47,7 @@ class HeadStart:
 
     def lines_beside(self, status: int, reason: str | None, headers: Container[str]) -> bytes:
         """The same without those that the handler has set itself, given by lower-case name."""
-        line = f"HTTP/1.1 {status} {reason_phrase(status) if reason is None else reason}\r\n".encode("ascii")
+        line = _plain_line(status) if reason is None else f"HTTP/1.1 {status} {reason}\r\n".encode("ascii")
         date = b"" if "date" in headers else self._date
         return line + date + (b"" if "server" in headers else self._server)
 

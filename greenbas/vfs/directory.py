@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from greenbas.auth.guard import Authenticates, Authorizes, Guard, Pass
 from greenbas.codec import encode_json
 from greenbas.dispatcher import current_owner
 from greenbas.errors import AlreadyInserted, IncorrectUse
@@ -60,6 +61,7 @@ class Directory:
         self._parent: Directory | None = None
         self._function: DirFunction | None = None
         self._p403: str | None = None
+        self._guard: Guard | None = None
         self._children = Children()
 
     def __repr__(self) -> str:
@@ -156,6 +158,28 @@ class Directory:
             raise IncorrectUse("Already set: this directory has a function")
         self._function = _require_tls
 
+    @property
+    def guard(self) -> Guard | None:
+        """The authenticator and authorizer that protect this directory, None without; see `set_auth`."""
+        return self._guard
+
+    def set_auth(self, authenticator: Authenticates | None = None, authorizer: Authorizes | None = None) -> None:
+        """Protect this directory: its function, its files, and everything below it (BAS ``dir:setauth``).
+
+        A user who has logged in somewhere on this server is known here, too. Forwards and includes are not asked. In
+        readers what lies below ``public/`` is for everybody.
+
+        Args:
+            authenticator: of `greenbas.create.authenticator`; without one only those get in who have logged in
+                elsewhere, and others get a 403.
+            authorizer: of `greenbas.create.authorizer`, or of a `JsonUser`; without one everybody may do everything who
+                has logged in. Neither of them removes the protection.
+
+        Raises:
+            TypeError: they are something else.
+        """
+        self._guard = None if authenticator is None and authorizer is None else Guard(authenticator, authorizer)
+
     def p403(self, path: str | None) -> None:
         """The page shown when access here is denied, an absolute path of this server, or None (BAS ``dir:p403``)."""
         self._p403 = None if path is None else need_text("p403: the path", path)
@@ -202,6 +226,15 @@ class Directory:
     def close(self) -> None:
         """The server ends: let go of what was opened to answer requests. A plain directory has nothing of the kind."""
 
+    def report(self) -> list[dict[str, Any]]:
+        """What is behind this directory, for the status page: a row for each server that it asks.
+
+        Returns:
+            Dicts with the keys name, state, weight, in_flight, limit, idle, queued, served, failures, p50 and p95 (in
+            milliseconds, None for unknown), tunnels and last_error. A plain directory asks nobody.
+        """
+        return []
+
     # The walk.
 
     def serve(self, request: Request, response: Response, path: str) -> bool:
@@ -216,6 +249,8 @@ class Directory:
             Whether the request has been answered.
         """
         function = self._function
+        if self._guard is not None and request.initial and not self._admits(self._guard, request, response, path):
+            return True
         if function is not None:
             request.relpath = path
             request.running = self
@@ -226,6 +261,10 @@ class Directory:
     def serve_itself(self, request: Request, response: Response, path: str) -> bool:
         """What this kind of directory does without its function: here, ask the children."""
         return serve_from(self._children, request, response, path)
+
+    def is_public(self, path: str) -> bool:
+        """Whether a path below this directory is for everybody, though the directory is protected."""
+        return False
 
     def serve_children(self, request: Request, response: Response, path: str) -> bool:
         """Ask the children in their order."""
@@ -251,6 +290,18 @@ class Directory:
         while place._parent is not None:
             place = place._parent
         return place
+
+    def _admits(self, guard: Guard, request: Request, response: Response, path: str) -> bool:
+        # Whether a request comes through; if not, it has been answered.
+        if self.is_public(path):
+            return True
+        request.relpath, request.running = path, self
+        if self.secure and _require_tls(request, response):
+            return False  # before anybody sends a password
+        found = guard.look_at(request, path)
+        if found is Pass.DENIED:
+            self.denied(request, response)
+        return found is Pass.ADMITTED
 
     def _apply(self, result: Any, response: Response) -> bool:
         # What a directory function returned. The frequent kinds come first.

@@ -178,6 +178,10 @@ class ResourceReader(Directory):
             return True
         return bool(self._children) and request.initial and self.serve_children(request, response, path)
 
+    def is_public(self, path: str) -> bool:
+        """What lies below ``public/``: style sheets and pictures of a login page, for example."""
+        return path.startswith("public/")
+
     def serve_prologue(self, request: Request, response: Response, path: str) -> bool:
         """Ask the prologue directories in their order."""
         return serve_from(self._prologue, request, response, path)

@@ -138,7 +138,7 @@ function compare(one, other) {
 }
 
 function showRows(rows) {
-  const body = find("tbody");
+  const body = find("#directories tbody");
   const kept = new Map([...body.rows].map(row => [row.dataset.key, row]));
   const wanted = [...rows].sort(compare).map(row => {
     const key = JSON.stringify([row.path, row.kind]);
@@ -165,12 +165,42 @@ function newRow(key) {
   return line;
 }
 
+function backend(row) {
+  const limit = row.limit ? ` of ${count(row.limit)}` : "";
+  const times = ["p50", "p95"].map(name => row[name] === null ? "-" : milliseconds(row[name]));
+  const numbers = ["failures", "queued", "idle", "tunnels", "served"].map(name => count(row[name]));
+  return [row.path, row.name, row.state, `${count(row.in_flight)}${limit}`, ...numbers, ...times];
+}
+
+function showBackends(rows) {
+  const body = find("#backends tbody");
+  find("#backends").hidden = !rows.length;
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  rows.forEach((row, index) => {
+    const texts = backend(row);
+    const line = body.rows[index] || body.appendChild(newBackend(texts.length));
+    texts.forEach((text, column) => write(line.cells[column], text));
+    line.className = row.state === "up" ? "" : "wrong";
+    line.title = row.last_error;
+  });
+}
+
+function newBackend(columns) {
+  const line = document.createElement("tr");
+  const path = document.createElement("th");
+  path.scope = "row";
+  line.append(path, ...Array.from({ length: columns - 1 }, () => document.createElement("td")));
+  line.cells[1].className = "kind";
+  return line;
+}
+
 function show(snapshot) {
   shown = snapshot;
   showTiles(snapshot);
   showAnswers(snapshot.requests.statuses);
   facts(snapshot).forEach((text, index) => write(document.querySelectorAll("#facts dd")[index], text));
   showRows(snapshot.directories);
+  showBackends(snapshot.backends);
   note(snapshot);
   draw();
 }
@@ -274,14 +304,14 @@ function pause() {
 function sortBy(key) {
   const text = key === "path" || key === "kind";
   sorted = { key, descending: sorted.key === key ? !sorted.descending : !text };
-  for (const head of document.querySelectorAll("thead th")) {
+  for (const head of document.querySelectorAll("#directories thead th")) {
     if (head.dataset.key === key) head.setAttribute("aria-sort", sorted.descending ? "descending" : "ascending");
     else head.removeAttribute("aria-sort");
   }
   if (shown) showRows(shown.directories);
 }
 
-for (const head of document.querySelectorAll("thead th")) {
+for (const head of document.querySelectorAll("#directories thead th")) {
   const button = document.createElement("button");
   button.type = "button";
   button.append(...head.childNodes);

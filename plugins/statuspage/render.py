@@ -56,6 +56,8 @@ def render(snapshot: Snapshot, host: str, interval: float) -> str:
         bar=_bar(snapshot["requests"]["statuses"]),
         facts="\n".join(f"<div><dt>{name}<dd>{escape(value)}</div>" for name, value in facts(snapshot)),
         rows="\n".join(_row(row) for row in snapshot["directories"]),
+        backends="\n".join(_backend(row) for row in snapshot["backends"]),
+        nobackends="" if snapshot["backends"] else " hidden",
     )
 
 
@@ -216,6 +218,21 @@ def _row(row: dict[str, Any]) -> str:
     numbers = "".join(f"<td>{show(row[name])}" for name, show in COLUMNS)
     wrong = ' class="wrong"' if row["errors"] else ""
     return f'<tr{wrong}><th scope="row">{escape(place(row))}<td class="kind">{escape(kind(row))}{numbers}'
+
+
+def _backend(row: dict[str, Any]) -> str:
+    path, *texts = backend(row)
+    wrong = ' class="wrong"' if row["state"] != "up" else ""
+    cells = f'<td class="kind">{escape(texts[0])}' + "".join(f"<td>{escape(text)}" for text in texts[1:])
+    return f'<tr{wrong} title="{escape(row["last_error"])}"><th scope="row">{escape(path)}{cells}'
+
+
+def backend(row: dict[str, Any]) -> list[str]:
+    """What is shown of a backend, column by column."""
+    limit = f" of {count(row['limit'])}" if row["limit"] else ""
+    times = ["-" if row[name] is None else milliseconds(row[name]) for name in ("p50", "p95")]
+    numbers = [count(row[name]) for name in ("failures", "queued", "idle", "tunnels", "served")]
+    return [row["path"], row["name"], row["state"], f"{count(row['in_flight'])}{limit}", *numbers, *times]
 
 
 def place(row: dict[str, Any]) -> str:

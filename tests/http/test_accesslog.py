@@ -218,6 +218,28 @@ def test_a_killed_request_has_a_record(lines: Lines) -> None:
     assert (lines.records[0].status, lines.records[0].bytes) == (499, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("ann", "ann"), ("ann@example.com", "ann@example.com"), ("", "-"), ("a b", '"a b"'),
+        ("größe", '"gr\\u00f6\\u00dfe"'), ('a" 200 5', '"a\\" 200 5"'), ("a\nb", '"a\\nb"'),
+    ],
+)  # fmt: skip
+def test_the_user_who_is_logged_in(lines: Lines, name: str, shown: str) -> None:
+    def login(request: Request, response: Response) -> None:
+        if request.relpath == "in":
+            request.login(name)
+
+    with serving(login) as server:
+        server.log_requests(AccessLog())
+        cookie = get(server, "/in")["set-cookie"].partition(";")[0]
+        get(server, "/", f"Cookie: {cookie}")  # nobody has asked who it is
+        wait_until(lambda: len(lines.records) == 2)
+    assert f' 127.0.0.1 {shown} "GET /in" 200 ' in lines.text[0]
+    assert lines.json[0]["user"] == name
+    assert ' 127.0.0.1 - "GET /" 200 ' in lines.text[1]
+
+
 def test_it_is_off_until_asked_for(lines: Lines) -> None:
     """It then costs a request nothing."""
     with serving(app) as server:

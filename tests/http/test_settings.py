@@ -20,6 +20,7 @@ from greenbas.http import HttpSettings, check_names, make_settings
         ("body_rate", 500),
         ("idle_timeout", 60.0),
         ("write_timeout", 30.0),
+        ("deferred_timeout", 300.0),
         ("drain_timeout", 30.0),
         ("request_timeout", None),
         ("max_head", 16 * 1024),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_the_page_becomes_what_is_expected() -> None:
 
 @pytest.mark.parametrize(
     ("name", "peer"),
-    [("wsgi", "greenbas"), *((work, peer) for work in ("page", "session", "login") for peer in ("greenbas", "handler"))],
+    [("wsgi", "greenbas"), *itertools.product(("page", "session", "login"), ("greenbas", "handler"))],
 )
 def test_greenbas_answers(name: str, peer: str, tmp_path: Path) -> None:
     work = BY_WORK[name]

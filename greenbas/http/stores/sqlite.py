@@ -166,7 +166,8 @@ class SqliteStore(SharedStore):
         """From its table."""
         sql = "SELECT key, value FROM note WHERE substr(key, 1, ?) = ? AND expires > ? ORDER BY key"
         values = (len(prefix), prefix, self._clock())
-        return [(key, bytes(value)) for key, value in self._run(lambda db: db.execute(sql, values).fetchall(), writes=False)]
+        rows = self._run(lambda db: db.execute(sql, values).fetchall(), writes=False)
+        return [(key, bytes(value)) for key, value in rows]
 
     def extend(self, numbers: list[int], until: float) -> None:
         """Move their ends."""
