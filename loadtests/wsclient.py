@@ -30,10 +30,10 @@ def connect(port: int) -> socket.socket:
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
     head = b""
-    while not head.endswith(b"\r\n\r\n"):
+    while b"\r\n\r\n" not in head:
         data = sock.recv(4096)
         if not data:
-            raise ConnectionError(f"closed during the handshake, after {head!r}")
+            raise ConnectionError(f"closed during the handshake, after {head[:80]!r}")
         head += data
     if not head.startswith(b"HTTP/1.1 101 "):
         raise ConnectionError(f"no handshake: {head[:80]!r}")

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Two, or one on a single core: more would only make the tests with real browsers and servers wait for each other.
 PROCESSES = min(2, os.cpu_count() or 1)
 GROUP_BYTES = 150_000  # of test files in a group, about: a process takes a second to start, and the last runs alone
+SLOW = {"browser": 8}  # folders whose tests take so many times as long as others of their size
 POLL = 0.05  # seconds between looks
 SUMMARY = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed|deselected)")
 
@@ -45,7 +46,7 @@ def groups(folder: Path, most: int = GROUP_BYTES) -> list[list[str]]:
         size, files = 0, list[str]()
         for path in sorted(directory.glob("test_*.py")):
             files.append(str(path.relative_to(ROOT)))
-            size += path.stat().st_size
+            size += path.stat().st_size * SLOW.get(directory.name, 1)
             if size >= most:
                 found.append((size, files))
                 size, files = 0, []

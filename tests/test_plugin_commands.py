@@ -67,7 +67,7 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert (code, err) == (0, "")
     assert re.search(r"^ +use-tool +tools for all \(plugin tools\)$", out, re.MULTILINE)
     for name in plugin.COMMANDS:
-        assert re.search(rf"^ +{name} +\w", out, re.MULTILINE)
+        assert re.search(rf"^ +{name}\s+\w", out, re.MULTILINE)
 
 
 def test_the_commands_that_plugins_must_not_take_are_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
