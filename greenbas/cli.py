@@ -10,11 +10,14 @@ import argparse  # noqa: E402
 import errno  # noqa: E402
 import os  # noqa: E402
 import runpy  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from importlib.metadata import PackageNotFoundError, version  # noqa: E402
 from types import TracebackType  # noqa: E402
 from typing import TYPE_CHECKING, Any, NoReturn  # noqa: E402
+
+import gevent  # noqa: E402
 
 from greenbas import check, plugin  # noqa: E402
 from greenbas.config import FILE, ServerTable, find  # noqa: E402
@@ -228,13 +231,23 @@ def _run(options: argparse.Namespace) -> int:
     raise_descriptor_limit()
     try:
         runpy.run_path(script, run_name="__main__")
-        join()  # as long as its sockets have work to do
     except Exception as error:
         # As `python script` shows it: beginning with the script. A GreenbasError is no exception to that, as it may
         # come from anywhere in there.
         traceback.print_exception(error.with_traceback(_within(error.__traceback__)))
         return 1
-    return 0
+    return _wait_for_sockets()
+
+
+def _wait_for_sockets() -> int:
+    """Go on as long as functions of the script have sockets; Ctrl-C ends it without a traceback of ours."""
+    waiting = gevent.spawn(join)
+    watcher = gevent.signal_handler(signal.SIGINT, waiting.kill)
+    try:
+        waiting.join()
+    finally:
+        watcher.cancel()
+    return 0 if waiting.value is True else 128 + signal.SIGINT
 
 
 def _hash_password(options: argparse.Namespace) -> int:

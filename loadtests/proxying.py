@@ -57,7 +57,8 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location / {{
-            proxy_pass http://backend; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
+            proxy_pass http://backend; proxy_http_version 1.1; proxy_request_buffering off;
+            proxy_buffer_size 64k; proxy_buffers 16 64k; proxy_busy_buffers_size 512k; proxy_max_temp_file_size 0;
             proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $host;
             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
@@ -100,7 +101,7 @@ def greenbas(scratch: Path, port: int, backend: int) -> list[str]:
 
 
 def nginx(scratch: Path, port: int, backend: int) -> list[str]:
-    """nginx with connections to the backend that are kept, and without buffering."""
+    """nginx with connections to the backend that are kept, and large buffers in memory."""
     return with_config(nginx_path(), scratch / "proxy.conf", NGINX, scratch=scratch, port=port, backend=backend)
 
 

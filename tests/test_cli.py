@@ -545,6 +545,19 @@ def test_run_waits_for_the_sockets_of_the_script(tmp_path: Path) -> None:
         assert (program.code(), program.err) == (0, "")
 
 
+def test_ctrl_c_ends_a_script_of_sockets_without_a_traceback(tmp_path: Path) -> None:
+    source = """
+        from greenbas import net
+        listener = net.bind(0, intf="127.0.0.1")
+        listener.event(lambda sock: sock.accept(), "r")
+        print(f"greenbas serves http://127.0.0.1:{listener.sockname()[1]}/", flush=True)
+    """
+    fill(tmp_path, {"script.py": textwrap.dedent(source)})
+    with running(tmp_path, [*GREENBAS, "run", "script.py"]) as program:
+        time.sleep(0.2)  # the address is printed by the script, which has to end first
+        assert (program.stop(signal.SIGINT), program.err) == (130, "")
+
+
 # -- version ------------------------------------------------------------------------------------------------------
 
 
