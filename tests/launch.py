@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -14,14 +15,32 @@ from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
+LOWEST_PORT = 20000  # of those that `free_port` gives
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on now, and that the system gives nobody by itself.
+
+    One that the system chooses may be somebody's a moment later: every connection and every port 0 takes one of those.
+    """
+    while True:
+        port = LOWEST_PORT + secrets.randbelow(_ephemeral_ports() - LOWEST_PORT)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
+
+
+def _ephemeral_ports() -> int:
+    """Where the ports begin that the system chooses."""
+    try:
+        lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        return 32768
+    return max(lowest, LOWEST_PORT + 1000)
 
 
 @contextlib.contextmanager
