@@ -8,6 +8,7 @@ from greenbas.http import is_own
 
 __all__ = ["describe_failure"]
 
+
 def describe_failure(what: str, error: BaseException) -> str:
     """One line: what failed, the last line of the user's own code in the traceback, and what happened there.
 

@@ -166,9 +166,7 @@ def started_backend(scratch: Path, cores: Cores) -> Iterator[Running]:
         yield found
 
 
-def started_proxies(
-    stack: contextlib.ExitStack, scratch: Path, backend: Running, cores: Cores
-) -> Iterator[Running]:
+def started_proxies(stack: contextlib.ExitStack, scratch: Path, backend: Running, cores: Cores) -> Iterator[Running]:
     """Those that are installed."""
     for name, command in PROXIES.items():
         if name == "haproxy" and not (shutil.which("haproxy") or Path("/usr/sbin/haproxy").exists()):

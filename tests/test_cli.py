@@ -210,9 +210,10 @@ def two_taken_ports() -> Iterator[int]:
 
 
 def test_port_range(tmp_path: Path) -> None:
-    with two_taken_ports() as first, running(
-        tmp_path, [*GREENBAS, "serve", ".", "--port", str(first), "--port-range", str(first + 20)]
-    ) as server:
+    with (
+        two_taken_ports() as first,
+        running(tmp_path, [*GREENBAS, "serve", ".", "--port", str(first), "--port-range", str(first + 20)]) as server,
+    ):
         assert first + 2 <= server.port <= first + 20
         assert get(server.port, "/").status == 404
 

@@ -186,9 +186,7 @@ class Broken(io.StringIO):
         raise BrokenPipeError(32, "Broken pipe")
 
 
-def test_a_stream_that_is_broken_breaks_nothing_else(
-    batch: Batch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stream_that_is_broken_breaks_nothing_else(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
     logger, _, handler = batch
     monkeypatch.setattr(logging, "raiseExceptions", False)
     monkeypatch.setattr(handler, "stream", Broken())

@@ -21,6 +21,7 @@ __all__ = ["BLOCKED_AFTER", "HubWatchdog"]
 
 BLOCKED_AFTER = 0.25  # seconds; people notice delays from about 0.1 s, and a garbage collection may take some of that
 _DESPERATE_AFTER = 20  # limits; when the hub is stuck that long, the report cannot wait until the hub can log it
+_OUTERMOST = 4  # calls that may be the own ones of the greenlet; a frame that is asked for its names keeps their values
 _LOOKS = 4  # looks per limit, so that a block is seen between 1 and 1.25 limits
 
 _log = logging.getLogger("greenbas.dispatcher")
@@ -98,20 +99,29 @@ class HubWatchdog:
                 os.write(2, f"greenbas: the hub has been blocked for {held:.0f} s by {report[1]}\n".encode())
 
     def _describe(self) -> str:
+        # Frames keep alive all that they know, such as an application that is being unloaded: they are let go before
+        # sources are read for the report.
+        name, calls = self._look()
+        return f"{name}:\n{''.join(traceback.StackSummary.from_list(calls).format())}"
+
+    def _look(self) -> tuple[str, list[traceback.FrameSummary]]:
+        # Who holds the hub, and in which calls, the outermost first; their lines are not looked up.
         frame = sys._current_frames().get(self._thread)
         if frame is None:
-            return "a thread that has ended"
-        stack = "".join(traceback.format_stack(frame))
-        return f"{self._name_of(frame)}:\n{stack}"
+            return "a thread that has ended", []
+        stack = list(traceback.walk_stack(frame))[::-1]
+        name = self._name_of([frame for frame, _ in stack[:_OUTERMOST]])
+        return name, [
+            traceback.FrameSummary(frame.f_code.co_filename, line, frame.f_code.co_name, lookup_line=False)
+            for frame, line in stack
+        ]
 
-    def _name_of(self, frame: FrameType) -> str:
+    def _name_of(self, outermost: list[FrameType]) -> str:
         # The outermost frames of a worker or spawned greenlet are methods of the greenlet itself.
-        outer: FrameType | None = frame
-        while outer is not None:
-            owner = outer.f_locals.get("self")
+        for frame in outermost:
+            owner = frame.f_locals.get("self")
             if issubclass(type(owner), greenlet):  # isinstance() would ask a lazy object, here in the wrong thread
                 return greenlet_name(owner)
-            outer = outer.f_back
         # A greenlet keeps its frame while others run: the one without a frame is running.
         main = self._hub.parent
         return "main" if main is not None and main.gr_frame is None else "a greenlet"

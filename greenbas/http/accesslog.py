@@ -106,8 +106,7 @@ class TextFormatter(logging.Formatter):
         if _NEEDS_QUOTES.search(user):
             user = json.dumps(user)  # it must not pass for other fields
         return (
-            f"{stamp} {record.client} {user} {request} "
-            f"{record.status} {record.bytes} {record.seconds:.6f} {record.id}"
+            f"{stamp} {record.client} {user} {request} {record.status} {record.bytes} {record.seconds:.6f} {record.id}"
         )
 
 

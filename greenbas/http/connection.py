@@ -44,9 +44,7 @@ DEFERRED_AT_STOP = 5.0
 KILLS = (GreenletExit, KeyboardInterrupt)
 
 _log = logging.getLogger("greenbas.http")
-_OVERLOADED = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
-)
+_OVERLOADED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
 
 
 class State(Enum):

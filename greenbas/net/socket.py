@@ -39,6 +39,7 @@ END_READS = 2
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _log = logging.getLogger("greenbas.net")
 
+
 class Socket(Encryption, Datagrams, FlowControl):
     """A TCP connection, a listening socket, UDP, a pipe or a WebSocket; or nothing yet (BAS socket objects).
 
@@ -267,4 +268,3 @@ class Socket(Encryption, Datagrams, FlowControl):
         if self._was_connected:
             raise SocketClosed("the socket is closed")
         raise IncorrectUse(f"{self!r} is not connected")
-

@@ -68,7 +68,9 @@ def _split(backend: str) -> tuple[str, str]:
         return "", backend
     prefix = prefix.strip("/")
     if any(segment in ("", ".", "..") for segment in prefix.split("/")) and prefix:
-        raise SettingError(f"{backend!r:.80}: {prefix!r} is no path: write PREFIX=URL, such as /shop=http://127.0.0.1:8000")
+        raise SettingError(
+            f"{backend!r:.80}: {prefix!r} is no path: write PREFIX=URL, such as /shop=http://127.0.0.1:8000"
+        )
     return prefix, url
 
 

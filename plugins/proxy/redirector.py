@@ -151,5 +151,3 @@ def _origins(domain: str | None, port: int | None, base_uri: str, to: Sequence[s
     if len({one.base for one in found}) > 1:
         raise SettingError("the backends of one proxy have the same path: " + ", ".join(to))
     return found
-
-

@@ -288,9 +288,10 @@ def test_processes_share_it(shared_url: str) -> None:
 
 
 def test_nobody_is_lost_at_once(shared_url: str) -> None:
-    with serving(session_store=shared_url, tracker_max_login=None, tracker_max_user=None, **TRUST) as one, serving(
-        session_store=shared_url, tracker_max_login=None, tracker_max_user=None, **TRUST
-    ) as two:
+    with (
+        serving(session_store=shared_url, tracker_max_login=None, tracker_max_user=None, **TRUST) as one,
+        serving(session_store=shared_url, tracker_max_login=None, tracker_max_user=None, **TRUST) as two,
+    ):
         tracked(one)
         tracked(two)
         gevent.joinall([gevent.spawn(attempt, (one, two)[number % 2], "x") for number in range(40)], raise_error=True)

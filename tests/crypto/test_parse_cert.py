@@ -89,8 +89,8 @@ FORMATS = {
     "PEM": lambda path: path.read_bytes(),
     "str": lambda path: path.read_text(),
     "CR LF, with a key and words": lambda path: (
-        ("Friendly name: \N{SNOWMAN}\n" + certs.key() + path.read_text()).replace("\n", "\r\n")
-    ),
+        "Friendly name: \N{SNOWMAN}\n" + certs.key() + path.read_text()
+    ).replace("\n", "\r\n"),
     "p7b as PEM": lambda path: openssl_bytes("crl2pkcs7", "-nocrl", "-certfile", str(path)),
     "p7b as DER": lambda path: openssl_bytes("crl2pkcs7", "-nocrl", "-certfile", str(path), "-outform", "DER"),
     "p7b of Windows": lambda path: openssl("crl2pkcs7", "-nocrl", "-certfile", str(path)).replace(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import linecache
 import logging
 import time
+import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
@@ -80,6 +83,47 @@ def test_a_blocking_greenlet_is_counted_and_logged_once_with_name_and_stack(
     assert any("hold_the_hub" in line for line in stack)
     assert dog.blocked == 1
     assert dog.blocked_seconds == pytest.approx(11 * LIMIT)
+
+
+class Held:
+    """Something whose end can be seen."""
+
+
+def test_a_report_keeps_nothing_alive_while_sources_are_read(
+    dog: HubWatchdog, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload found the port of the old application in use: the report still had its frames, and they its listener."""
+    reading: list[Any] = []
+    seen: list[Held | None] = []
+    read = linecache.getline
+
+    def slow(*args: Any) -> str:
+        reading.append(args)
+        wait_natively(lambda: bool(seen))
+        return read(*args)
+
+    monkeypatch.setattr(linecache, "getline", slow)
+
+    def unload() -> weakref.ref[Held]:
+        held = Held()
+        clock.now += 3 * LIMIT
+        wait_natively(lambda: bool(reading))
+        return weakref.ref(held)
+
+    def reload() -> None:
+        found = unload()
+        seen.append(found())
+
+    spawn(reload).join()
+    assert reading and seen == [None]
+    noted(dog, clock)
+
+
+def wait_natively(condition: Callable[[], bool]) -> None:
+    """Poll without giving way to the hub."""
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        native_sleep(0.001)
 
 
 def test_each_block_is_a_report(dog: HubWatchdog, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -204,9 +248,7 @@ def test_a_block_that_may_never_end_is_written_to_standard_error(
     assert (dog.blocked, len(caplog.records)) == (1, 1)
 
 
-def test_after_stop_nothing_is_seen_and_the_thread_has_ended(
-    clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_after_stop_nothing_is_seen_and_the_thread_has_ended(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     before = native_threads()
     dog = HubWatchdog(get_hub(), limit=LIMIT)
     with nothing_left():

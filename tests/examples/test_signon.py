@@ -108,8 +108,9 @@ def running() -> Iterator[tuple[str, Provider]]:
         provider.issuer = f"http://127.0.0.1:{server.listeners[0].port}"
         port = free_port()
         site = f"http://127.0.0.1:{port}"
-        with mock.patch.dict(os.environ, SIGNON_ISSUER=provider.issuer, SIGNON_HERE=site), launched(
-            "examples.signon.site:server", "--port", str(port)
+        with (
+            mock.patch.dict(os.environ, SIGNON_ISSUER=provider.issuer, SIGNON_HERE=site),
+            launched("examples.signon.site:server", "--port", str(port)),
         ):
             yield site, provider
 
@@ -214,4 +215,3 @@ def test_a_login_is_for_who_has_begun_it(site: str, browser: requests.Session) -
         assert other.get(back, timeout=10).status_code == 400
     assert browser.get(back, timeout=10, allow_redirects=False).status_code == 302
     assert browser.get(back, timeout=10, allow_redirects=False).status_code == 400  # for one try
-

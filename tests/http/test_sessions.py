@@ -212,7 +212,7 @@ def guarded() -> Iterator[Site]:
         yield site
 
 
-COOKIE_BYTES = st.binary(max_size=80) | st.text("gbsid=;, \"0123456789abcdef-_Host\t", max_size=80).map(str.encode)
+COOKIE_BYTES = st.binary(max_size=80) | st.text('gbsid=;, "0123456789abcdef-_Host\t', max_size=80).map(str.encode)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -949,6 +949,7 @@ def test_many_new_sessions_leave_nothing() -> None:
 def test_post_is_answered_by_a_redirect_and_seen_there(store_url: str) -> None:
     """The usual way of a form: what the post has put into the session is there for the page behind it."""
     with Site(session_store=store_url) as site:
+
         def step(request: Request, response: Response) -> None:
             if request.method == "POST":
                 request.session(True).said = "thanks"

@@ -164,9 +164,7 @@ def test_hosts(
 
 def test_every_address_without_ipv6(listen: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch) -> None:
     real = resolver._getaddrinfo
-    monkeypatch.setattr(
-        resolver, "_getaddrinfo", lambda *a, **k: [e for e in real(*a, **k) if e[0] == socket.AF_INET]
-    )
+    monkeypatch.setattr(resolver, "_getaddrinfo", lambda *a, **k: [e for e in real(*a, **k) if e[0] == socket.AF_INET])
     assert listen(host="").address[0] == "0.0.0.0"
 
 

@@ -558,9 +558,7 @@ def parts_of(answer: Answer) -> list[tuple[str, bytes]]:
         ("bytes=0-1,6-", [(0, 2), (6, None)]),
     ],
 )
-def test_several_ranges(
-    tree: Tree, site: Server, wanted: str, slices: list[tuple[int, int | None]], size: int
-) -> None:
+def test_several_ranges(tree: Tree, site: Server, wanted: str, slices: list[tuple[int, int | None]], size: int) -> None:
     data = LARGE[:size]
     tree.write("a.bin", data)
     answer = exchange(site, "GET", "/a.bin", f"Range: {wanted}")
