@@ -51,7 +51,8 @@ def _show_config(launch: Launch) -> None:
         print(f"  {spec.place}{_below(spec.prefix)}{_priority(spec.priority)}  from {origin}")
     print("mounts")
     for mount, made in zip(launch.config.mounts, launch.mounts, strict=True):
-        print(f"  {mount.kind} at {made.base_uri()}{_priority(made.priority)}  from {file}")
+        what = mount.table if mount.kind is None else mount.kind
+        print(f"  {what} at {made.base_uri()}{_priority(made.priority)}  from {file}")
 
 
 def _certificate_problems(launch: Launch) -> list[str]:

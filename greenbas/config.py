@@ -6,7 +6,11 @@
     [http]                the settings of greenbas.http.HttpSettings
     [[app]]               path, prefix, priority
     [[mount]]             kind, prefix, and what create.KIND takes
+    [[NAME]]              prefix, and what the kind takes that a plugin makes of its tables NAME, such as [[proxy]]
     [plugin.NAME]         the settings of a plugin
+
+Which tables plugins have is known when the applications have been loaded, as those may register plugins: until then
+every array of tables may be one. `Config.check_tables` says which of them are nobody's.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -30,6 +35,7 @@ __all__ = ["FILE", "AppTable", "Config", "MountTable", "ServerTable", "check_key
 
 FILE = "greenbas.toml"
 MAX_PORT = 65535
+_MOUNT = "mount"
 
 T = TypeVar("T")
 
@@ -75,19 +81,24 @@ class AppTable:
 
 @dataclass(frozen=True, kw_only=True)
 class MountTable:
-    """A table ``[[mount]]``: a directory made by ``create.KIND``.
+    """A table ``[[mount]]``, or one of a plugin such as ``[[proxy]]``: a directory made by ``create.KIND``.
 
     Attributes:
-        kind: greenbas's own or a plugin's.
+        kind: greenbas's own or a plugin's; None for the one that `table` stands for.
         prefix: where; the last segment is the directory's name.
         options: the other keys, arguments of ``create.KIND``.
-        number: which of the mounts in the file this is, from 1.
+        number: which of the tables of this name this is, from 1.
+        table: its name in the file.
     """
 
-    kind: str
+    kind: str | None
     prefix: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     number: int = 1
+    table: str = _MOUNT
+
+    def __str__(self) -> str:
+        return f"[[{self.table}]] {self.number}" + (f" ({self.kind})" if self.kind is not None else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +108,8 @@ class Config:
     Attributes:
         file: as it was named.
         server: what ``[server]`` says, a value for each name that it gives; http: likewise for ``[http]``.
-        apps, mounts: in the order of the file.
+        apps: in the order of the file.
+        mounts: likewise, where tables of one name stand together, at the place of the first.
         plugins: the tables ``[plugin.NAME]``, unchecked: only the plugins know.
     """
 
@@ -139,6 +151,16 @@ class Config:
             _labelled(label, plugin.configure, name, self.plugins[name])
             _labelled(label, plugin.use, name)
 
+    def check_tables(self) -> None:
+        """See that every table is one of greenbas's own or of a plugin that is there by now.
+
+        Raises:
+            SettingError: one is not; the message has the nearest that there is, and the plugins that are broken.
+        """
+        for mount in self.mounts:
+            if mount.kind is None:
+                _check_table(self.file, mount.table)
+
     def configure_server(self, server: Server) -> None:
         """Give a server the settings of ``[http]``.
 
@@ -170,20 +192,29 @@ def read(name: str | os.PathLike[str]) -> Config:
     """
     file = Path(name)
     tables = _parsed(file)
-    for name in tables:
-        if name not in _TABLES:
-            raise SettingError(f"{file}: unknown table {name!r}{nearest(name, _TABLES)}")
+    for name, given in tables.items():
+        if name not in plugin.TABLES and not _is_array_of_tables(given):
+            _check_table(file, name)
     return Config(
         file=file,
         server=_labelled(f"{file}: [server]", _server_values, tables.get("server", {})),
         http=_labelled(f"{file}: [http]", _http_values, tables.get("http", {})),
         apps=_array(file, "app", tables.get("app", []), _app_table),
-        mounts=_array(file, "mount", tables.get("mount", []), _mount_table),
+        mounts=_mounts(file, tables),
         plugins=_labelled(f"{file}: [plugin]", _plugin_tables, tables.get("plugin", {})),
     )
 
 
-_TABLES = ("server", "http", "app", "mount", "plugin")
+def _is_array_of_tables(given: Any) -> bool:
+    return isinstance(given, list) and bool(given) and all(isinstance(one, dict) for one in given)
+
+
+def _check_table(file: Path, name: str) -> None:
+    try:
+        plugin.owner("tables", name)
+    except AttributeError:
+        hint = nearest(name, [*plugin.TABLES, *plugin.names("tables")])
+        raise SettingError(f"{file}: unknown table {name!r}{hint}{plugin.blame('tables', name)}") from None
 
 
 def _parsed(file: Path) -> dict[str, Any]:
@@ -240,14 +271,24 @@ def _app_table(given: Any, number: int) -> AppTable:
     return make_table(AppTable, _table(given))
 
 
-def _mount_table(given: Any, number: int) -> MountTable:
+def _mounts(file: Path, tables: Mapping[str, Any]) -> tuple[MountTable, ...]:
+    found: list[MountTable] = []
+    for name, given in tables.items():
+        if name == _MOUNT or name not in plugin.TABLES:
+            found += _array(file, name, given, partial(_mount_table, name))
+    return tuple(found)
+
+
+def _mount_table(name: str, given: Any, number: int) -> MountTable:
     table = _table(given)
-    known = ("kind", "prefix")
-    made = make_table(MountTable, {name: value for name, value in table.items() if name in known})
-    options = {name: value for name, value in table.items() if name not in known}
+    any_kind = name == _MOUNT
+    known = ("kind", "prefix") if any_kind else ("prefix",)
+    read = {key: value for key, value in table.items() if key in known}
+    made = make_table(MountTable, read if any_kind else {"kind": "", **read})
+    options = {key: value for key, value in table.items() if key not in known}
     if "name" in options:
         raise SettingError("the name is the last segment of prefix: leave 'name' out")
-    return MountTable(kind=made.kind, prefix=made.prefix, options=options, number=number)
+    return replace(made, kind=made.kind if any_kind else None, options=options, number=number, table=name)
 
 
 def _plugin_tables(given: Any) -> dict[str, Mapping[str, Any]]:

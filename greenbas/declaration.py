@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import keyword
 import re
 import typing
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["PARTS", "Plugin", "check_declaration"]
 
 # What greenbas NAME, create.NAME and so on are called in messages, by the field that adds them.
-PARTS = {"kinds": "create.{}", "functions": "greenbas.{}", "commands": "the command {}"}
+PARTS = {"kinds": "create.{}", "functions": "greenbas.{}", "commands": "the command {}", "tables": "[[{}]]"}
+_CALLED = ("kinds", "functions", "commands")  # those whose values are functions
 
 _COMMAND = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
@@ -37,6 +39,7 @@ class Plugin:
         kinds: kinds of directories, made by ``create.NAME(...)``; one that takes `name` can be mounted at a path.
         functions: what ``greenbas.NAME`` is.
         commands: what ``greenbas NAME ...`` runs, with the arguments behind its name; it returns the exit code.
+        tables: which of `kinds` the tables ``[[NAME]]`` of greenbas.toml make, each a mount of its own.
         settings: a dataclass for the table ``[plugin.NAME]`` of greenbas.toml; every field has a default. A field with
             ``repr=False`` is secret: ``greenbas check`` does not show it.
         start: called once for each server that starts while the plugin is in use.
@@ -48,6 +51,7 @@ class Plugin:
     kinds: Mapping[str, Callable[..., Directory] | str] = field(default_factory=dict)
     functions: Mapping[str, Callable[..., Any] | str] = field(default_factory=dict)
     commands: Mapping[str, Callable[[list[str]], int | None] | str] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
     settings: type[Any] | None = None
     start: Callable[[Server], None] | str | None = None
     stop: Callable[[Server], None] | str | None = None
@@ -60,7 +64,7 @@ class Plugin:
 
     def parts(self) -> Iterator[tuple[str, str, Any]]:
         """Everything callable: the field, the name in it ("" for start and stop), and the function or reference."""
-        for where in PARTS:
+        for where in _CALLED:
             yield from ((where, name, thing) for name, thing in getattr(self, where).items())
         for where in ("start", "stop"):
             if getattr(self, where) is not None:
@@ -81,6 +85,7 @@ def check_declaration(plugin: Plugin) -> None:
             _check_names(where, getattr(plugin, where))
         for where, name, thing in plugin.parts():
             _check_function(f"{where} {name!r}" if name else where, thing)
+        _check_tables(plugin)
         _check_settings(plugin.settings)
     except ValueError as error:
         raise PluginError(f"plugin {plugin.name!r}: {error}") from None
@@ -97,7 +102,8 @@ def _is_name(name: object) -> bool:
 
 def _check_names(where: str, given: object) -> None:
     if not isinstance(given, Mapping):
-        raise ValueError(f"{where} is {given!r:.60}: use a dict of names and functions")
+        values = "functions" if where in _CALLED else "kinds"
+        raise ValueError(f"{where} is {given!r:.60}: use a dict of names and {values}")
     for name in given:
         if where != "commands" and not _is_name(name):
             raise ValueError(f"{where} has {name!r}: use a Python identifier that does not begin with _")
@@ -112,6 +118,14 @@ def _check_function(what: str, thing: object) -> None:
             raise ValueError(f"{what} is {thing!r}: use a function, or 'module:name'")
     elif not callable(thing):
         raise ValueError(f"{what} is {thing!r:.60}: use a function, or 'module:name'")
+
+
+def _check_tables(plugin: Plugin) -> None:
+    for name, kind in plugin.tables.items():
+        if kind not in list(plugin.kinds):  # a list, as the wrong one may have no hash
+            near = difflib.get_close_matches(kind, plugin.kinds, n=1) if isinstance(kind, str) else []
+            words = f"did you mean {near[0]!r}?" if near else "use the name of one"
+            raise ValueError(f"tables {name!r} is {kind!r:.60}, which is none of its kinds: {words}")
 
 
 def _check_settings(kind: object) -> None:

@@ -1,4 +1,4 @@
-"""The ``[[mount]]`` tables of greenbas.toml made directories: each is a call of ``create.KIND``.
+"""The ``[[mount]]`` tables of greenbas.toml, and those of plugins, made directories: each is a call of ``create.KIND``.
 
 The keys are the arguments, checked against the function's signature. TOML has no objects, so where the function wants
 an `Io`, the file has a folder, and where it wants something to call, the file has "module:name".
@@ -7,6 +7,7 @@ an `Io`, the file has a folder, and where it wants something to call, the file h
 from __future__ import annotations
 
 import collections.abc
+import dataclasses
 import importlib
 import inspect
 import typing
@@ -39,19 +40,24 @@ def install_mounts(root: Directory, config: Config) -> list[Directory]:
         The directories, in the order of the file.
 
     Raises:
-        SettingError: an unknown kind, or an argument that it does not take, needs, or finds to be of the wrong type.
+        SettingError: an unknown table or kind, or an argument that it does not take, that it needs, or that is of the
+            wrong type.
         PluginError: the plugin with the kind is broken, or cannot start.
         StartError: the directory cannot be made or inserted.
     """
+    config.check_tables()
     return [_install(root, mount, config) for mount in config.mounts]
 
 
 def _install(root: Directory, mount: MountTable, config: Config) -> Directory:
-    label = f"{config.file}: [[mount]] {mount.number} ({mount.kind})"
+    label = f"{config.file}: {mount}"
     segments = [segment for segment in mount.prefix.split("/") if segment]
     try:
-        make = _kind(mount.kind)
-        parameters = _parameters(make)
+        kind = plugin.owner("tables", mount.table).tables[mount.table] if mount.kind is None else mount.kind
+        make = _kind(kind)
+        parameters = _parameters(make) if kind in create.KINDS else _with_settings(_parameters(make), kind)
+        if mount.kind is None:
+            _check_no_kind(mount, kind, parameters)
         arguments = _arguments(parameters, mount.options, config.folder)
         if _takes_name(parameters, bool(mount.prefix)):
             arguments["name"] = segments.pop() if segments else None
@@ -66,6 +72,12 @@ def _install(root: Directory, mount: MountTable, config: Config) -> Directory:
         raise StartError(f"{label}: {error}") from error
     except Exception as error:  # of the code that makes this kind
         raise StartError(describe_failure(label, error)) from error
+
+
+def _check_no_kind(mount: MountTable, kind: str, parameters: Mapping[str, inspect.Parameter]) -> None:
+    # What was a [[mount]] before has it, and the nearest of the keys that there are would be no help.
+    if "kind" in mount.options and "kind" not in parameters and not _takes_anything(parameters):
+        raise SettingError(f"every [[{mount.table}]] is a create.{kind}: leave 'kind' out")
 
 
 def _takes_name(parameters: Mapping[str, inspect.Parameter], given: bool) -> bool:
@@ -101,6 +113,22 @@ def _parameters(make: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
         for name, one in inspect.signature(make).parameters.items()
         if one.kind in (*_NAMED, inspect.Parameter.VAR_KEYWORD)
     }
+
+
+def _with_settings(parameters: Mapping[str, inspect.Parameter], kind: str) -> Mapping[str, inspect.Parameter]:
+    """With the fields of the plugin's settings in the place of ``**settings``."""
+    settings = plugin.owner("kinds", kind).settings
+    rest = parameters.get("settings")
+    if settings is None or rest is None or rest.kind is not inspect.Parameter.VAR_KEYWORD:
+        return parameters
+    hints = typing.get_type_hints(settings)
+    named = {name: one for name, one in parameters.items() if one is not rest}
+    fields = {
+        one.name: inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[one.name])
+        for one in dataclasses.fields(settings)
+        if one.init and one.name not in named
+    }
+    return {**named, **fields}
 
 
 def _arguments(parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from greenbas.declaration import Plugin
 from greenbas.discovery import Found
 from greenbas.errors import SettingError
 from greenbas.lifecycle import Lifecycle
-from greenbas.registry import COMMANDS, Registry, is_module
+from greenbas.registry import COMMANDS, TABLES, Registry, is_module
 
 if TYPE_CHECKING:
     from greenbas.server import Server
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMANDS",
+    "TABLES",
     "Found",
     "Plugin",
+    "blame",
     "command",
     "configure",
     "function",
@@ -30,6 +32,7 @@ __all__ = [
     "is_module",
     "kind",
     "names",
+    "owner",
     "plugins",
     "register",
     "server_starts",
@@ -108,8 +111,26 @@ def command(name: str) -> Callable[[list[str]], int | None]:
 
 
 def names(where: str) -> dict[str, Plugin]:
-    """Who adds what: the names in one field of all plugins, "kinds", "functions" or "commands"."""
+    """Who adds what: the names in one field of all plugins, "kinds", "functions", "commands" or "tables"."""
     return _all.registry.names(where)
+
+
+def owner(where: str, name: str) -> Plugin:
+    """Who adds one name; that does not bring the plugin into use.
+
+    Args:
+        where: "kinds", "functions", "commands" or "tables".
+        name: in that field.
+
+    Raises:
+        PluginError: nobody; an AttributeError as well.
+    """
+    return _all.registry.find(where, name, ())
+
+
+def blame(where: str, name: str) -> str:
+    """What is wrong with the plugins that may add a name which nobody has, to be added to a message; "" for nothing."""
+    return _all.registry.blame(where, name)
 
 
 def plugins(*, tried: bool = False) -> list[Found]:

@@ -23,10 +23,11 @@ from greenbas.errors import PluginError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["COMMANDS", "NameMissing", "Registry", "is_module"]
+__all__ = ["COMMANDS", "TABLES", "NameMissing", "Registry", "is_module"]
 
 # greenbas's own; tests compare the command line
 COMMANDS = ("serve", "check", "new", "run", "hash-password", "version", "plugins")
+TABLES = ("server", "http", "app", "mount", "plugin")  # of greenbas.toml
 
 
 class NameMissing(PluginError, AttributeError):
@@ -89,7 +90,7 @@ class Registry:
         raise NameMissing(f"there is no plugin {name!r}" + _nearest(name, [one.name for one in self._found]))
 
     def names(self, where: str) -> dict[str, Plugin]:
-        """What the plugins add in one field, "kinds", "functions" or "commands", and who does."""
+        """What the plugins add in one field, "kinds", "functions", "commands" or "tables", and who does."""
         self._scan()
         return self._names(where)
 
@@ -97,7 +98,7 @@ class Registry:
         """Who adds a name.
 
         Args:
-            where: "kinds", "functions" or "commands".
+            where: "kinds", "functions", "commands" or "tables".
             name: what is asked for.
             known: greenbas's own names there, for the hint.
 
@@ -109,10 +110,12 @@ class Registry:
             return plugin
         words = f"there is no {PARTS[where].format(name).removeprefix('the ')}"
         words += _nearest(name, [*known, *self._names(where)])
-        for found in self._found:
-            if found.error is not None and _may_add(found.plugin, where, name):
-                words += f"; {found.error}"
-        raise NameMissing(words)
+        raise NameMissing(words + self.blame(where, name))
+
+    def blame(self, where: str, name: str) -> str:
+        """What is wrong with the plugins that may add a name which nobody has, to be added to a message."""
+        errors = [one.error for one in self.all() if one.error is not None and _may_add(one.plugin, where, name)]
+        return "".join(f"; {error}" for error in errors)
 
     def resolve(self, plugin: Plugin, where: str, name: str = "") -> Any:
         """The function that a plugin means.
@@ -196,8 +199,8 @@ def _is_own(where: str, name: str) -> bool:
     import greenbas
     from greenbas import create
 
-    if where == "commands":
-        return name in COMMANDS
+    if where in ("commands", "tables"):
+        return name in (COMMANDS if where == "commands" else TABLES)
     if where == "kinds":
         return name in vars(create)
     return name in vars(greenbas) or name in greenbas.__all__ or is_module(name)

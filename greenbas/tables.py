@@ -102,12 +102,17 @@ def _convert_to_one(name: str, value: Any, hints: tuple[Any, ...]) -> Any:
     """As the first alternative that fits."""
     real = [hint for hint in hints if hint is not type(None)]
     problems = []
-    for hint in sorted(real, key=lambda hint: hint is not type(value)):  # an int stays one in float | int
+    for hint in sorted(real, key=lambda hint: not _is_of(value, hint)):  # an int stays one in float | int
         try:
             return convert(name, value, hint)
         except SettingError as error:
             problems.append(error)
     raise problems[0]
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    kind = typing.get_origin(hint) or hint
+    return kind is type(value) or (isinstance(value, list) and kind in (tuple, frozenset, set))
 
 
 def _convert_array(name: str, value: Any, kind: Any, hints: tuple[Any, ...]) -> Any:

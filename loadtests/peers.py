@@ -106,10 +106,13 @@ def handler(place: Place) -> list[str]:
 
 
 def serve(app: str, place: Place) -> list[str]:
+    """greenbas's own command, at a place."""
+    return serve_app(app, place.port)
+
+
+def serve_app(app: str, port: int) -> list[str]:
     """greenbas's own command."""
-    return python(
-        "-m", "greenbas", "serve", app, "--host", "127.0.0.1", "--port", str(place.port), "--log", "none"
-    )  # fmt: skip
+    return python("-m", "greenbas", "serve", app, "--host", "127.0.0.1", "--port", str(port), "--log", "none")
 
 
 def granian(place: Place) -> list[str]:

@@ -81,6 +81,13 @@ MALFORMED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Plugin(name="p", kinds={"a": "module"}), "kinds 'a' is 'module': use a function, or 'module:name'"),
     (lambda: Plugin(name="p", kinds={"a": "mod/ule:x"}), "kinds 'a' is 'mod/ule:x'"),
     (lambda: Plugin(name="p", kinds={"a": "module:"}), "kinds 'a' is 'module:'"),
+    (lambda: Plugin(name="p", tables=["a"]), r"plugin 'p': tables is \['a'\]: use a dict of names and kinds"),  # type: ignore[arg-type]
+    (lambda: Plugin(name="p", tables={"a-b": "x"}), "tables has 'a-b': use a Python identifier"),
+    (lambda: Plugin(name="p", tables={"a": "x"}), "tables 'a' is 'x', which is none of its kinds: use the name of"),
+    (lambda: Plugin(name="p", kinds={"box": nothing}, tables={"a": "bx"}), "none of its kinds: did you mean 'box'"),
+    (lambda: Plugin(name="p", tables={"a": nothing}), "tables 'a' is <function nothing.*none of its kinds"),  # type: ignore[dict-item]
+    (lambda: Plugin(name="p", tables={"a": []}), r"tables 'a' is \[\], which is none"),  # type: ignore[dict-item]
+    (lambda: Plugin(name="p", tables={"a": "dir"}), "tables 'a' is 'dir', which is none of its kinds"),
     (lambda: Plugin(name="p", start="x"), "start is 'x': use a function"),
     (lambda: Plugin(name="p", stop=5), "stop is 5: use a function"),  # type: ignore[arg-type]
     (lambda: Plugin(name="p", settings=dict), "settings is <class 'dict'>: use a dataclass"),
@@ -108,20 +115,34 @@ def test_malformed_plugins(make: Callable[[], Any], words: str) -> None:
         (Plugin(name="p", kinds={"first": nothing}), "it adds create.first, which the plugin 'one' has already"),
         (Plugin(name="p", functions={"second": nothing}), "it adds greenbas.second, which the plugin 'one' has"),
         (Plugin(name="p", commands={"third": nothing}), "it adds the command third, which the plugin 'one' has"),
+        (Plugin(name="p", kinds={"k": nothing}, tables={"f": "k"}), r"it adds \[\[f\]\], which the plugin 'one' has"),
+        *(
+            (
+                Plugin(name="p", kinds={"k": nothing}, tables={one: "k"}),
+                rf"adds \[\[{one}\]\], which greenbas has already",
+            )
+            for one in ("server", "http", "app", "mount", "plugin")
+        ),
         (Plugin(name="one"), "plugin 'one': the name is taken by the plugin 'one'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_clashes(clashing: Plugin, words: str) -> None:
-    one = Plugin(name="one", kinds={"first": nothing}, functions={"second": nothing}, commands={"third": nothing})
+    one = Plugin(
+        name="one", kinds={"first": nothing}, functions={"second": nothing}, commands={"third": nothing},
+        tables={"f": "first"},
+    )  # fmt: skip
     plugin.register(one)
     with pytest.raises(PluginError, match=words):
         plugin.register(clashing)
     assert plugin.names("kinds").get("first") is one
 
 
-def test_one_name_may_be_a_kind_a_function_and_a_command() -> None:
-    plugin.register(Plugin(name="p", kinds={"x": Directory}, functions={"x": len}, commands={"x": nothing}))
+def test_one_name_may_be_a_kind_a_function_a_command_and_a_table() -> None:
+    commands = {"x": nothing}
+    plugin.register(
+        Plugin(name="p", kinds={"x": Directory}, functions={"x": len}, commands=commands, tables={"x": "x"})
+    )
     assert (create.x, greenbas.x, plugin.command("x")) == (Directory, len, nothing)
 
 
@@ -161,6 +182,18 @@ def test_functions_of_the_module_say_what_nobody_has() -> None:
     for ask in (plugin.kind, plugin.function, plugin.command, plugin.settings, plugin.use, plugin.unregister):
         with pytest.raises(PluginError, match="nowhere"):
             ask("nowhere")
+
+
+def test_who_adds_a_name() -> None:
+    one = Plugin(name="p", kinds={"cabinet": Directory}, tables={"cabinets": "cabinet"})
+    plugin.register(one)
+    assert plugin.owner("kinds", "cabinet") is plugin.owner("tables", "cabinets") is one
+    assert plugin.names("tables")["cabinets"] is one
+    assert plugin.in_use() == []
+    with pytest.raises(PluginError, match=r"^there is no \[\[cabinet\]\]; did you mean 'cabinets'\?$"):
+        plugin.owner("tables", "cabinet")
+    plugin.unregister("p")
+    assert "cabinets" not in plugin.names("tables")
 
 
 def test_unregister() -> None:

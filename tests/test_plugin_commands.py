@@ -58,7 +58,7 @@ def test_a_command(capsys: pytest.CaptureFixture[str], arguments: list[str], exp
 
 
 def test_a_command_has_the_settings_of_the_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    fill(here, {"greenbas.toml": "[plugin.tools]\nnumber = 3\n[plugin.unknown]\n"})
+    fill(here, {"greenbas.toml": "[plugin.tools]\nnumber = 3\n[plugin.unknown]\n[[unknown]]\n"})
     assert run_command(capsys, "use-tool") == (0, "command [] 3\n", "")
 
 
@@ -92,14 +92,17 @@ def test_own_commands_look_for_no_plugins(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("kinds", "code", "line"),
+    ("kinds", "tables", "code", "line"),
     [
-        ({"lamp": Directory}, 0, "  adds create.lamp"),
-        ({"lamp": "nowhere_at_all:x"}, 1, "  broken: plugin 'one': there is no module nowhere_at_all"),
+        ({"lamp": Directory}, {}, 0, "  adds create.lamp"),
+        ({"lamp": Directory}, {"lamps": "lamp"}, 0, "  adds create.lamp, [[lamps]]"),
+        ({"lamp": "nowhere_at_all:x"}, {}, 1, "  broken: plugin 'one': there is no module nowhere_at_all"),
     ],
 )
-def test_plugins(capsys: pytest.CaptureFixture[str], kinds: dict[str, Any], code: int, line: str) -> None:
-    plugin.register(Plugin(name="one", kinds=kinds))
+def test_plugins(
+    capsys: pytest.CaptureFixture[str], kinds: dict[str, Any], tables: dict[str, str], code: int, line: str
+) -> None:
+    plugin.register(Plugin(name="one", kinds=kinds, tables=tables))
     found, out, err = called(capsys, "plugins")
     assert (found, err) == (code, "")
     lines = out.splitlines()

@@ -120,6 +120,7 @@ BROKEN = {
     "renamed": ("P(name='other')", "plugin 'renamed' of test-renamed 1.0: its entry point has another name .*'other'"),
     "malformed": ("P(name='malformed', kinds=5)", "plugin 'malformed' of test-malformed 1.0: kinds is 5: .*"),
     "clashes": ("P(name='clashes', kinds={'dir': len})", "plugin 'clashes' of test-clashes 1.0: .* create.dir, .*"),
+    "tabled": ("P(name='tabled', tables={'app': 'x'})", "plugin 'tabled' of test-tabled 1.0: tables 'app' is 'x', .*"),
     "steals": ("P(name='steals', kinds={'lamp': len})", "plugin 'steals' of test-steals 1.0: .* 'light' has .*"),
 }  # fmt: skip
 
@@ -140,7 +141,7 @@ def test_a_broken_plugin_harms_no_other(site: Path, name: str) -> None:
     with pytest.raises(PluginError):
         plugin.settings(name)
     # What nobody has may be what the broken one would have added, unless it is known what that is.
-    known = name in ("clashes", "steals", "renamed")
+    known = name in ("clashes", "steals", "renamed", "tabled")
     with pytest.raises(AttributeError) as caught:
         _ = create.anything
     assert isinstance(caught.value, PluginError)

@@ -99,10 +99,14 @@ class Authenticator:
             Whatever the user database raises.
         """
         user = request.user()
-        if user is not None:
-            return user
+        return self.identify(request, path) if user is None else user
+
+    def identify(self, request: Request, path: str = "") -> SessionUser | None:
+        """As `authenticate`, where it is known that the request has no session of a user."""
         scheme = self._scheme(request, path)
         attempt = scheme.attempt(request)
+        if attempt is not None and (user := attempt.go_on()) is not None:
+            return user
         info = AuthInfo(scheme.type, self.realm)
         if attempt is None:
             _ask(scheme, request, info, None, None)
@@ -151,11 +155,12 @@ class Authenticator:
     def _log_in(
         self, request: Request, scheme: Scheme, info: AuthInfo, attempt: Attempt, user: User
     ) -> SessionUser | None:
+        who = SessionUser(attempt.name, attempt.type, request.sessions.mark(user.identity) if user.password else "")
         session = attempt.resume()
-        if session is not None:
-            return session.user()
-        sessions = request.sessions
-        who = SessionUser(attempt.name, attempt.type, sessions.mark(user.identity) if user.password else "")
+        if session is not None and session.user() == who:  # else it is another password by now
+            if self._tracked:
+                request.tracker.succeeded(request, attempt.name)
+            return who
         count = enter(request, who, user.max_users, user.recycle, user.inactive)
         if count is not None:
             info.denied = True

@@ -50,6 +50,8 @@ class Guard:
         _check("authenticator", authenticator, "authenticate")
         _check("authorizer", authorizer, "authorize")
         self.authenticator = authenticator
+        # Ours need not look once more whether somebody has logged in.
+        self._identify = getattr(authenticator, "identify", None) or getattr(authenticator, "authenticate", None)
         self.authorizer = authorizer
 
     def __repr__(self) -> str:
@@ -63,10 +65,10 @@ class Guard:
             path: below the protected directory.
         """
         if request.user() is None:
-            if self.authenticator is None:
+            if self._identify is None:
                 return Pass.DENIED
             # Whatever it returns that is no user: only one that has logged in comes further.
-            if self.authenticator.authenticate(request, path) is None:
+            if self._identify(request, path) is None:
                 return Pass.ANSWERED
         if self.authorizer is not None and self.authorizer.authorize(request, request.method, path) is not True:
             return Pass.DENIED

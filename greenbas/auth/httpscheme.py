@@ -7,12 +7,13 @@ import logging
 import secrets
 
 from greenbas.auth.authinfo import AuthInfo, ResponseHandler
-from greenbas.auth.nonces import Nonce, Nonces
+from greenbas.auth.cookieless import Cookieless
+from greenbas.auth.nonces import Nonce, NonceLogin, Nonces
 from greenbas.auth.password import NOBODY_PLAIN, StoredPassword
 from greenbas.auth.passwordcheck import PasswordCheck
 from greenbas.auth.scheme import Attempt, Scheme, Verdict, may_send_passwords
 from greenbas.auth.user import User, UserDb
-from greenbas.http import Request, Session, error_page
+from greenbas.http import Request, Session, SessionUser, error_page
 from greenbas.protocol.authorization import BasicClaim, DigestClaim, parse_authorization
 from greenbas.protocol.digest import authentication_info, digest_challenge, expected_response
 from greenbas.protocol.headers import quoted
@@ -53,7 +54,8 @@ class HttpScheme(Scheme):
         self.type = kinds[0]
         self.realm = realm
         self.nonces = Nonces()
-        self._users = users
+        self.programs = Cookieless()
+        self.users = users
         self._handler = handler
         self._kinds = kinds
         self._md5 = md5
@@ -68,7 +70,7 @@ class HttpScheme(Scheme):
             return None
         claim = parse_authorization(value)
         if isinstance(claim, BasicClaim):
-            return BasicAttempt(request, *claim) if self._offers_basic(request) else None
+            return BasicAttempt(request, claim, self) if self._offers_basic(request) else None
         if not isinstance(claim, DigestClaim) or "digest" not in self._kinds or claim.realm != self.realm:
             return None
         if not _is_target(claim.uri, request):
@@ -98,7 +100,7 @@ class HttpScheme(Scheme):
 
     def algorithms(self) -> tuple[str, ...]:
         """The digest algorithms that are offered, the best first."""
-        offered = self._users.algorithms()
+        offered = self.users.algorithms()
         return (*offered, "MD5") if self._md5 and "MD5" not in offered else offered
 
     def _challenges(self, request: Request, stale: bool, only_md5: bool) -> list[str]:
@@ -126,13 +128,29 @@ class HttpScheme(Scheme):
 class BasicAttempt(Attempt):
     """Name and password as they are."""
 
+    __slots__ = ("_scheme",)
+
     type = "basic"
+
+    def __init__(self, request: Request, claim: BasicClaim, scheme: HttpScheme) -> None:
+        super().__init__(request, claim.name, claim.password)
+        self._scheme = scheme
 
     def prove(self, user: User | None, check: PasswordCheck) -> Verdict:
         """Programs do so with each request, so what was right is remembered for a while."""
         assert self.password is not None
         right = check.matches(self.request, user, self.name, self.password, remember=True)
         return Verdict.RIGHT if right else Verdict.WRONG
+
+    def resume(self) -> Session | None:
+        """The session that the same program had with its last request."""
+        request = self.request
+        return None if request.session() is not None else self._scheme.programs.find(request, self.name)
+
+    def welcome(self, session: Session) -> bool:
+        """The next requests of this program go on with this session."""
+        self._scheme.programs.note(self.request, self.name, session)
+        return True
 
 
 class DigestAttempt(Attempt):
@@ -142,6 +160,8 @@ class DigestAttempt(Attempt):
         needs_md5: the user can use MD5 only, and has not.
     """
 
+    __slots__ = ("_claim", "_nonce", "_scheme", "_secret", "_user", "needs_md5")
+
     type = "digest"
 
     def __init__(self, request: Request, name: str, claim: DigestClaim, scheme: HttpScheme) -> None:
@@ -150,7 +170,28 @@ class DigestAttempt(Attempt):
         self._claim = claim
         self._scheme = scheme
         self._secret = ""
-        self._nonce: Nonce | None = None
+        self._user: User | None = None
+        self._nonce: Nonce | None = None  # once its count has been taken
+
+    def go_on(self) -> SessionUser | None:
+        """One more request with a nonce that has logged somebody in: all that is to be done is to compare.
+
+        That the server knows the password as well has been proved then (RFC 7616 3.5 leaves it to the server when).
+        """
+        claim, scheme = self._claim, self._scheme
+        nonce = scheme.nonces.find(claim.nonce)
+        login = None if nonce is None else nonce.login
+        if nonce is None or login is None or nonce.name != claim.name or login.algorithm != claim.algorithm:
+            return None
+        if scheme.users.get(self.name) is not login.user:
+            return None
+        if not hmac.compare_digest(expected_response(login.secret, self.request.method, claim), claim.response):
+            return None
+        if not scheme.nonces.use_again(nonce, claim.nc):
+            return None
+        self._secret, self._nonce = login.secret, nonce
+        session = self.resume()
+        return None if session is None else session.user()
 
     def prove(self, user: User | None, check: PasswordCheck) -> Verdict:
         """Compare hashes; then see whether the nonce is ours and the count new (RFC 7616 3.3, 5.5)."""
@@ -165,29 +206,31 @@ class DigestAttempt(Attempt):
         expected = expected_response(secret or _NOBODY[claim.algorithm], self.request.method, claim)
         if not hmac.compare_digest(expected, claim.response) or secret is None:
             return Verdict.STALE if self.needs_md5 else Verdict.WRONG
-        self._secret = secret
-        self._nonce = self._scheme.nonces.use(claim.nonce, claim.nc, claim.name)
+        self._secret, self._user = secret, user
+        if self._nonce is None:
+            self._nonce = self._scheme.nonces.use(claim.nonce, claim.nc, claim.name)
         return Verdict.STALE if self._nonce is None else Verdict.RIGHT
 
     def resume(self) -> Session | None:
         """The session that the first request with this nonce has begun."""
         nonce = self._nonce
-        if nonce is None or not nonce.session or self.request.session() is not None:
+        request = self.request
+        if nonce is None or nonce.login is None or request.used_session is not None:
             return None  # a session that the client has a cookie of becomes its user's
-        session = self.request.sessions.resume(nonce.session, self.name, self.request)
-        if session is not None:
-            self._prove_back(nonce)
+        session = request.sessions.resume(nonce.login.session, nonce.login.token, self.name, request)
+        if session is not None and (following := self._scheme.nonces.next_nonce(nonce)) is not None:
+            self._prove_back(following)
         return session
 
     def welcome(self, session: Session) -> bool:
         """The nonce belongs to this session from here on."""
-        assert self._nonce is not None
-        self._nonce.session = int(session.id())
-        self._prove_back(self._nonce)
+        assert self._nonce is not None and self._user is not None
+        number, token = int(session.id()), str(session.id(True))
+        self._nonce.login = NonceLogin(number, token, self._user, self._claim.algorithm, self._secret)
+        self._prove_back(self._scheme.nonces.next_nonce(self._nonce))
         return True
 
-    def _prove_back(self, nonce: Nonce) -> None:
-        following = self._scheme.nonces.next_nonce(nonce)
+    def _prove_back(self, following: str | None) -> None:
         # As bytes at once: of all that is in it, every character has been checked.
         info = authentication_info(self._secret, self._claim, following)
         self.request.response.adopt_lines({"authentication-info": f"Authentication-Info: {info}\r\n".encode()})

@@ -10,14 +10,18 @@ from binascii import Error as Base64Error
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import sha256
+from typing import NamedTuple
 
-__all__ = ["Nonce", "Nonces"]
+from greenbas.auth.user import User
+
+__all__ = ["Nonce", "NonceLogin", "Nonces"]
 
 # A client that goes on for longer gets another one with a response that is good, so nobody is asked again.
 LIFETIME = 300.0  # seconds
 RENEW_AFTER = 150.0  # seconds
 # Requests of one client that are under way at once may overtake each other by so many.
 WINDOW = 128
+_WINDOW_BITS = (1 << WINDOW) - 1
 LIMIT = 20_000  # nonces that have been used; some 5 MB
 _STAMP = 8  # bytes
 _RANDOM = 12
@@ -30,23 +34,27 @@ class Nonce:
 
     Attributes:
         issued: in seconds of the clock.
-        session: the number of the session that it belongs to, for clients without cookies; 0 for none.
         name: of the user who has used it.
+        login: what the first request has come to, for the following ones; None while there is nothing.
     """
 
-    __slots__ = ("_highest", "_seen", "issued", "name", "session")
+    __slots__ = ("_highest", "_seen", "issued", "login", "name")
 
     def __init__(self, issued: float, name: str) -> None:
         self.issued = issued
         self.name = name
-        self.session = 0
+        self.login: NonceLogin | None = None
         self._highest = 0
         self._seen = 0  # a bit for each of the last counts; the lowest is the highest count
 
     def count(self, number: int) -> bool:
         """Note that a count was used; False when it was before, or is so old that nobody knows."""
+        if number == self._highest + 1:  # as nearly always
+            self._seen = (self._seen << 1 | 1) & _WINDOW_BITS
+            self._highest = number
+            return True
         if number > self._highest:
-            self._seen = (self._seen << min(number - self._highest, WINDOW) | 1) & ((1 << WINDOW) - 1)
+            self._seen = (self._seen << min(number - self._highest, WINDOW) | 1) & _WINDOW_BITS
             self._highest = number
             return True
         bit = 1 << (self._highest - number) if self._highest - number < WINDOW else 0
@@ -54,6 +62,24 @@ class Nonce:
             return False
         self._seen |= bit
         return True
+
+
+class NonceLogin(NamedTuple):
+    """A login by digest, for clients that send no cookie.
+
+    Attributes:
+        session: the number of its session; it stays.
+        token: the public id that the session had then.
+        user: as the database had it.
+        algorithm: of the digest.
+        secret: what the digests are made with.
+    """
+
+    session: int
+    token: str
+    user: User
+    algorithm: str
+    secret: str
 
 
 class Nonces:
@@ -94,11 +120,19 @@ class Nonces:
             if issued is None or issued <= self._forgotten:
                 return None
             known = Nonce(issued, name)
-        if self._clock() - known.issued > LIFETIME or known.name != name or not known.count(int(count, 16)):
+        if known.name != name or not self.use_again(known, count):
             return None
         if nonce not in self._used:
             self._keep(nonce, known)
         return known
+
+    def find(self, nonce: str) -> Nonce | None:
+        """One that has been used rightly before."""
+        return self._used.get(nonce)
+
+    def use_again(self, nonce: Nonce, count: str) -> bool:
+        """Take a count, eight hexadecimal digits, of a nonce; False when the nonce is too old, or the count not new."""
+        return self._clock() - nonce.issued <= LIFETIME and nonce.count(int(count, 16))
 
     def next_nonce(self, nonce: Nonce) -> str | None:
         """The one to go on with, once this one gets old."""

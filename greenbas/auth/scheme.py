@@ -8,7 +8,7 @@ from enum import Enum
 from greenbas.auth.authinfo import AuthInfo
 from greenbas.auth.passwordcheck import PasswordCheck
 from greenbas.auth.user import User
-from greenbas.http import Request, Session
+from greenbas.http import Request, Session, SessionUser
 
 __all__ = ["Attempt", "Scheme", "Verdict", "may_send_passwords"]
 
@@ -34,6 +34,8 @@ class Attempt:
         type: how, for the session: "basic", "digest" or "form".
     """
 
+    __slots__ = ("name", "password", "request")
+
     type = ""
 
     def __init__(self, request: Request, name: str, password: str | None) -> None:
@@ -48,6 +50,10 @@ class Attempt:
             Overloaded: too many passwords are being compared.
         """
         raise NotImplementedError
+
+    def go_on(self) -> SessionUser | None:
+        """Who it is, where the client has logged in before and proves so without a cookie; None to begin anew."""
+        return None
 
     def resume(self) -> Session | None:
         """The session that goes with a proof, where there is one already that the client has no cookie of."""

@@ -39,7 +39,7 @@ class SessionCookie:
         self._patterns = tuple(
             re.compile(rb"(?:^|;)[ \t]*%b=([0-9a-f]{40})[ \t]*(?:;|$)" % re.escape(one.encode())) for one in self._names
         )
-        self._recent: dict[bytes, str] = {}  # of plain connections: the id in a field that has come before
+        self._recent: dict[bytes, str] = {}  # of plain connections: the id in a field that has come before, or ""
         self._rest = tuple(f"; Path={path}{secure}; HttpOnly; SameSite=Lax" for secure in ("", "; Secure"))
 
     def read(self, fields: HeaderSection, secure: bool) -> str | None:
@@ -54,9 +54,9 @@ class SessionCookie:
             return None
         if secure or len(fields.last) != len(fields.pairs):
             # There may be several fields.
-            return self._search(fields.view["cookie"].encode("latin-1"), secure)
+            return self._search(fields.view["cookie"].encode("latin-1"), secure) or None
         found = self._recent.get(sent)
-        return self._search(sent, False) if found is None else found
+        return (self._search(sent, False) if found is None else found) or None
 
     def send(self, request: Request, token: str) -> None:
         """Send an id with the response to a request; "" has the browser forget the one it has.
@@ -69,11 +69,9 @@ class SessionCookie:
         gone = "" if token else "; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0"
         request.response.replace_cookie(name, f"{name}={token}{gone}{self._rest[secure]}")
 
-    def _search(self, sent: bytes, secure: bool) -> str | None:
+    def _search(self, sent: bytes, secure: bool) -> str:
         found = self._patterns[secure].search(sent)
-        if found is None:
-            return None
-        token = found[1].decode()
+        token = found[1].decode() if found is not None else ""
         if not secure and len(sent) <= RECENT_LENGTH:
             if len(self._recent) >= RECENT:
                 self._recent.clear()

@@ -122,19 +122,20 @@ class Sessions:
         """The names of those who are logged in (BAS ``ba.users``)."""
         return self.store.users()
 
-    def resume(self, number: int, name: str, request: Request) -> Session | None:
+    def resume(self, number: int, token: str, name: str, request: Request) -> Session | None:
         """For authenticators: make the session with a number that of a request, if it still belongs to a user.
 
         Args:
             number: of the session.
+            token: the public id that it has had; it may have another one by now.
             name: the user, who has just shown that it is he.
             request: his.
         """
-        found = self.store.get(number)
-        if found is None or found.user is None or found.user.name != name:
-            return None
-        record = self.store.find(found.token, self._peer(request))  # it is used now
-        if record is None:
+        peer = self._peer(request)
+        record = self.store.find(token, peer)  # it is used now
+        if record is None and (found := self.store.get(number)) is not None and found.token != token:
+            record = self.store.find(found.token, peer)
+        if record is None or record.number != number or record.user is None or record.user.name != name:
             return None
         request.used_session = session = self._session(record, request)
         return session

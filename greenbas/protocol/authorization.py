@@ -29,6 +29,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _VISIBLE = re.compile(r"[ -~]+")
 _NC = re.compile(r"[0-9A-Fa-f]{8}")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
+# As nearly all clients write it: what the challenge gave first, then five parameters in any order, with nothing that
+# needs care. Anything else takes the long way, which comes to the same.
+_USUAL = re.compile(
+    r'Digest username="([ !#-\[\]-~]{1,255}+)", ?realm="([ !#-\[\]-~]*+)", ?nonce="([ !#-\[\]-~]*+)", '
+    r'?uri="([ !#-\[\]-~]*+)"(?:, ?(?:nc=([0-9A-Fa-f]{8})|response="([0-9a-f]{32}|[0-9a-f]{64})"'
+    r'|cnonce="([ !#-\[\]-~]{1,256}+)"|algorithm=(MD5|SHA-256)|qop="?+(auth)"?+)(?=,|$)){5}'
+)
 _NEEDED = ("realm", "nonce", "uri", "response", "nc", "cnonce")
 
 
@@ -69,6 +76,9 @@ def parse_authorization(value: bytes) -> BasicClaim | DigestClaim | None:
     Returns:
         None for another scheme, and for anything that is malformed, too long, or not as our challenges ask for it.
     """
+    usual = _USUAL.fullmatch(value.decode("latin-1"))
+    if usual is not None and (claim := _usual_claim(usual)) is not None:
+        return claim
     scheme, _, rest = value.strip(b" \t").partition(b" ")
     lowered = scheme.lower()
     if lowered == b"digest":
@@ -106,6 +116,14 @@ def _decode(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def _usual_claim(match: re.Match[str]) -> DigestClaim | None:
+    name, realm, nonce, uri, nc, response, cnonce, algorithm, qop = match.groups()
+    # Five of five: none of them stands there twice.
+    if None in (nc, response, cnonce, qop) or len(response) != HEX_LENGTH.get(algorithm):
+        return None
+    return DigestClaim(name, realm, nonce, uri, response, algorithm, nc, cnonce)
 
 
 def _digest(text: str) -> DigestClaim | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from greenbas.protocol.authorization import DigestClaim
 from greenbas.protocol.headers import quoted
@@ -16,6 +16,8 @@ ALGORITHMS: dict[str, Callable[[bytes], hashlib._Hash]] = {
     "SHA-256": hashlib.sha256,
     "MD5": partial(hashlib.md5, usedforsecurity=False),
 }
+
+TARGETS = 1000  # hashes of method and URI that are remembered, as clients ask for the same again; 8 MB at most
 
 
 def digest_challenge(realm: str, nonce: str, algorithm: str, stale: bool = False) -> str:
@@ -47,7 +49,7 @@ def expected_response(secret: str, method: str, claim: DigestClaim) -> str:
         method: of the request; "" for what the server proves in return (3.5).
         claim: what else goes into it.
     """
-    a2 = _hash(claim.algorithm, f"{method}:{claim.uri}")
+    a2 = _hash_of_target(claim.algorithm, method, claim.uri)
     return _hash(claim.algorithm, f"{secret}:{claim.nonce}:{claim.nc}:{claim.cnonce}:auth:{a2}")
 
 
@@ -63,5 +65,11 @@ def authentication_info(secret: str, claim: DigestClaim, next_nonce: str | None 
     return proof if next_nonce is None else f'nextnonce="{next_nonce}", {proof}'
 
 
+@lru_cache(TARGETS)
+def _hash_of_target(algorithm: str, method: str, uri: str) -> str:
+    return _hash(algorithm, f"{method}:{uri}")
+
+
 def _hash(algorithm: str, text: str) -> str:
-    return ALGORITHMS[algorithm](text.encode("utf-8", "surrogatepass")).hexdigest()
+    data = text.encode() if text.isascii() else text.encode("utf-8", "surrogatepass")
+    return ALGORITHMS[algorithm](data).hexdigest()

@@ -40,6 +40,10 @@ _REMEMBERED_PATH = 128  # bytes; longer paths are rarely asked for twice
 _REMEMBERED_SECTION = 2048  # bytes
 _REMEMBERED_SECTIONS = 512
 _GLIMPSES = 4096
+# A digest is another one in each request, while the rest of the section stays. Of what may stand there, only the values
+# that come to the parser's callback as they are.
+_DIGEST = b"\r\nAuthorization: Digest "
+_CREDENTIALS = re.compile(rb"Digest [ -~]*+(?<! )")
 _UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _STEPPED_OVER = bytes(16 * 1024)
 
@@ -97,6 +101,8 @@ class HeadParser:
             self._check_sizes(head, line)
         raw = head[end:]
         section = self._known.get(raw)
+        if section is None and (cut := _cut_digest(raw)) is not None:
+            section = self._with_digest(*cut)
         if section is not None and len(line) == 3 and line[0] in _METHODS and line[2] == b"HTTP/1.1":
             message = Message(_METHODS[line[0]], line[1], section)
         else:
@@ -123,7 +129,11 @@ class HeadParser:
             if not _UNUSUAL.isdisjoint(section.last):
                 self._take_unusual(message, upgrade)
             elif http11 and len(raw) <= _REMEMBERED_SECTION:
-                self._remember(raw, section)
+                cut = _cut_digest(raw)
+                if cut is None:
+                    self._remember(raw, section)
+                elif section.count(b"authorization") == 1:
+                    self._remember(cut[0], section.without(b"authorization"))
         except RemoteProtocolError:
             self._renew()  # it may be waiting for a body
             raise
@@ -149,6 +159,12 @@ class HeadParser:
             self._renew()
             raise RemoteProtocolError("the head has no end where its empty line is")
         return fields, upgrade
+
+    def _with_digest(self, rest: bytes, credentials: bytes, place: int) -> HeaderSection | None:
+        known = self._known.get(rest)
+        if known is None or b"authorization" in known.last or len(known.pairs) >= self.limits.max_fields:
+            return None
+        return known.plus(place, b"Authorization", credentials)
 
     def _remember(self, raw: bytes, section: HeaderSection) -> None:
         # Only what has come before: a client that numbers its requests in a header would push all others out.
@@ -233,6 +249,18 @@ class HeadParser:
 
     def _renew(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
+
+
+def _cut_digest(raw: bytes) -> tuple[bytes, bytes, int] | None:
+    # A section without its digest, that, and its place; None when it has none, or one that needs the parser.
+    start = raw.find(_DIGEST)
+    if start < 0:
+        return None
+    end = raw.find(b"\r\n", start + len(_DIGEST))
+    credentials = raw[start + len(b"\r\nAuthorization: ") : end]
+    if _CREDENTIALS.fullmatch(credentials) is None or raw[end + 2 : end + 3] in (b" ", b"\t"):
+        return None
+    return raw[:start] + raw[end:], credentials, raw.count(b"\r\n", 0, start) + 1
 
 
 class _Ignore:

@@ -46,6 +46,22 @@ class HeaderSection:
             self._view = RequestHeaders(self.pairs)
         return self._view
 
+    def plus(self, place: int, name: bytes, value: bytes) -> HeaderSection:
+        """A section with one more field, which this one does not have; it says nothing about host or connection."""
+        made = HeaderSection.__new__(HeaderSection)
+        made.pairs = (*self.pairs[:place], (name, value), *self.pairs[place:])
+        made.last = {**self.last, name.lower(): value}
+        made.host, made.keep_alive, made._view = self.host, self.keep_alive, None
+        return made
+
+    def without(self, wanted: bytes) -> HeaderSection:
+        """A section without the fields of this name, given in lower case; not for host or connection."""
+        made = HeaderSection.__new__(HeaderSection)
+        made.pairs = tuple(pair for pair in self.pairs if pair[0].lower() != wanted)
+        made.last = {name: value for name, value in self.last.items() if name != wanted}
+        made.host, made.keep_alive, made._view = self.host, self.keep_alive, None
+        return made
+
     def count(self, wanted: bytes) -> int:
         """How many fields have this name, given in lower case."""
         return len(self._values(wanted))

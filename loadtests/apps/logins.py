@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 server = Server()
 plain = Server()
 
-users = create.json_user({"ann": {"pwd": "secret", "roles": ["staff"]}})
+# Clients without cookies have a session for each connection.
+users = create.json_user({"ann": {"pwd": "secret", "roles": ["staff"], "max_users": 1000}})
 
 
 def hello(request: Request, response: Response) -> str:

@@ -1,6 +1,7 @@
 """A reverse proxy as a directory: what is asked below it is answered by other servers.
 
-``create.redirector()`` makes the directory, ``greenbas proxy`` is a server with nothing else. See docs/howto/proxy.md.
+``create.redirector()`` makes the directory, as does ``[[proxy]]`` in greenbas.toml; ``greenbas proxy`` is a server with
+nothing else. See docs/howto/proxy.md.
 """
 
 import greenbas.plugin
@@ -13,6 +14,7 @@ plugin = greenbas.plugin.Plugin(
     summary="a reverse proxy in front of other servers",
     kinds={"redirector": "greenbas_plugins.proxy.redirector:redirector"},
     commands={"proxy": "greenbas_plugins.proxy.command:main"},
+    tables={"proxy": "redirector"},
     settings=ProxySettings,
     start="greenbas_plugins.proxy.watch:start",
     stop="greenbas_plugins.proxy.watch:stop",

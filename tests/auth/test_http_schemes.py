@@ -265,6 +265,96 @@ def test_a_client_without_cookies_keeps_its_session(store_url: str) -> None:
         assert len(server.sessions()) == 1
 
 
+def test_a_login_by_digest_goes_on_only_with_what_is_right(server: Server) -> None:
+    """Each is refused though a login with its nonce has been right, and none of them uses up a count."""
+    protect(server)
+    client = Digest(get(server, "/private/"))
+    assert get(server, "/private/", client.line("/private/")).status == 200
+    line = client.line("/private/")
+    for wrong in (
+        line.replace('response="', 'response="0')[:-2] + '"',
+        line.replace("nc=00000002", "nc=00000003"),
+        line.replace('username="ann"', 'username="bob"'),
+        line.replace("algorithm=SHA-256", "algorithm=MD5"),
+    ):
+        assert wrong != line
+        answer = get(server, "/private/", wrong)
+        assert answer.status == 401 and not stale(answer)
+    assert ask(server, head("POST /private/ HTTP/1.1", line, "Content-Length: 0")).status == 401
+    assert get(server, "/private/", line).body == b"ann by digest"
+    assert stale(get(server, "/private/", line))  # once
+
+
+def test_a_password_that_changes_ends_a_login_by_digest(server: Server) -> None:
+    users = create.json_user({"ann": {"pwd": "secret", "roles": []}})
+    protect(server, database=users)
+    client = Digest(get(server, "/private/"))
+    assert get(server, "/private/", client.line("/private/")).status == 200
+    users.set({"ann": {"pwd": "other", "roles": []}})
+    assert get(server, "/private/", client.line("/private/")).status == 401
+    users.set({})
+    assert get(server, "/private/", client.line("/private/")).status == 401
+
+
+def test_the_server_proves_itself_once_for_each_nonce(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    protect(server)
+    client = Digest(get(server, "/private/"))
+    answers = [get(server, "/private/", client.line("/private/")) for _ in range(2)]
+    assert ["authentication-info" in answer for answer in answers] == [True, False]
+    monkeypatch.setattr(nonces, "RENEW_AFTER", -1.0)
+    info = get(server, "/private/", client.line("/private/"))["authentication-info"]
+    assert "nextnonce=" in info and "rspauth=" in info
+
+
+def test_basic_without_cookies_keeps_its_session(store_url: str) -> None:
+    with serving(session_store=store_url) as server:
+        protect(server, type="basic")
+        ann = basic("ann", "secret")
+        for _ in range(5):
+            assert get(server, "/private/", ann).body == b"ann by basic"
+        (number,) = server.sessions()
+        session = server.session(number)
+        assert session is not None and session.use_counter() == 4
+        session.terminate()
+        assert get(server, "/private/", ann).status == 200
+        assert len(server.sessions()) == 1
+
+
+def test_sessions_of_basic_are_those_of_one_program_each(server: Server) -> None:
+    protect(server, type="basic")
+    ann = basic("ann", "secret")
+    for _ in range(2):
+        for agent in ("curl/8", "wget/1"):
+            assert get(server, "/private/", ann, f"User-Agent: {agent}").status == 200
+    assert len(server.sessions()) == 2
+    for _ in range(2):  # browsers may have all in common, and keep cookies
+        assert get(server, "/private/", ann, "User-Agent: Mozilla/5.0").status == 200
+    assert len(server.sessions()) == 4
+
+
+def test_a_session_of_basic_whose_cookie_came_back_belongs_to_who_has_it(server: Server) -> None:
+    protect(server, type="basic")
+    ann = basic("ann", "secret")
+    cookie = cookie_of(get(server, "/private/", ann))
+    assert get(server, "/private/", cookie).status == 200
+    assert get(server, "/private/", ann).status == 200
+    assert len(server.sessions()) == 2
+
+
+def test_a_password_that_changes_ends_a_login_by_basic(server: Server) -> None:
+    users = create.json_user({"ann": {"pwd": "secret", "roles": []}})
+    protect(server, database=users, type="basic")
+    assert get(server, "/private/", basic("ann", "secret")).status == 200
+    session = server.session(server.sessions()[0])
+    assert session is not None
+    before = session.user()
+    users.set({"ann": {"pwd": "other", "roles": []}})
+    assert get(server, "/private/", basic("ann", "secret")).status == 401
+    assert get(server, "/private/", basic("ann", "other")).status == 200
+    assert session.user() != before
+    assert len(server.sessions()) == 1
+
+
 def count(request: Request, response: Response) -> str:
     return "x"
 
@@ -505,14 +595,19 @@ def test_max_users(store_url: str, recycle: bool, status: int) -> None:
     with serving(session_store=store_url) as server:
         protect(server, database=users, type="basic")
         line = basic("ann", "secret")
-        cookies = [cookie_of(get(server, "/private/", line)) for _ in range(2)]
-        third = cookie_of(get(server, "/private/", line))  # for one that was never used again
+        cookies = [cookie_of(get(server, "/private/", line, agent(number))) for number in range(2)]
+        third = cookie_of(get(server, "/private/", line, agent(2)))  # for one that was never used again
         alive = [cookie for cookie in [*cookies, third] if get(server, "/private/", cookie).status == 200]
         assert third in alive
         assert len(alive) == len(server.sessions("ann")) == 2
-        last = get(server, "/private/", line)
+        last = get(server, "/private/", line, agent(3))
         assert last.status == status
         assert len(server.sessions("ann")) == 2
+
+
+def agent(number: int) -> str:
+    """The header line of one of several programs."""
+    return f"User-Agent: program/{number}"
 
 
 def test_locked_sessions_stay(server: Server) -> None:
@@ -522,9 +617,9 @@ def test_locked_sessions_stay(server: Server) -> None:
     session = server.session(server.sessions()[0])
     assert session is not None
     session.lock()
-    assert get(server, "/private/", basic("ann", "secret")).status == 403
+    assert get(server, "/private/", basic("ann", "secret"), agent(2)).status == 403
     session.release()
-    assert get(server, "/private/", basic("ann", "secret")).status == 200
+    assert get(server, "/private/", basic("ann", "secret"), agent(2)).status == 200
 
 
 def test_inactive_is_the_idle_limit(server: Server) -> None:

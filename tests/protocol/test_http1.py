@@ -869,6 +869,61 @@ def test_what_a_parser_remembers_is_bounded() -> None:
     assert 0 < len(sections) <= 1000
 
 
+DIGEST = 'Authorization: Digest username="a", nc=%08x, response="%064x"'
+
+
+def digest(number: int) -> str:
+    return DIGEST % (number, number)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (digest(3),),
+        (digest(3), "Accept: x"),
+        ("Accept: x", digest(3)),
+        ("Accept: x", digest(3), "Connection: close"),
+        ("Accept: x", "Authorization: Digest"),
+        ("Accept: x", "Authorization: Digest \x01"),
+        ("Accept: x", "Authorization: Digest \x80"),
+        ("Accept: x", "Authorization: Digest a\tb"),
+        ("Accept: x", digest(3) + " "),
+        ("Accept: x", digest(3) + "\n"),
+        ("Accept: x", digest(3) + "\r"),
+        ("Accept: x", digest(3), " folded: x"),
+        ("Accept: x", digest(3), "\tfolded: x"),
+        ("Accept: x", digest(3), digest(4)),
+        ("Accept: x", "Authorization: Basic YTpi", digest(3)),
+        ("Accept: x", digest(3), "Authorization: Basic YTpi"),
+        ("Accept: x", digest(3), "AUTHORIZATION: Basic YTpi"),
+        ("Accept: x", digest(3), "Host: z"),
+        ("Accept: x", digest(3), "Content-Length: 1"),
+        ("Accept: x", digest(3), "Expect: 100-continue"),
+    ],
+)
+def test_a_digest_that_differs_is_parsed_like_any_other_field(fields: tuple[str, ...]) -> None:
+    """All sections around a digest are known already, and so is what they are without it."""
+    heads = HeadParser(LIMITS)
+    data = head(GET, *fields)
+    bare = [field for field in fields if not field.startswith("Authorization: Digest ")]
+    for number in (1, 2):
+        read(head(GET, *bare), heads=heads)
+        read(head(GET, "Accept: x", digest(number)), heads=heads)
+        read(head(GET, digest(number), "Accept: x"), heads=heads)
+        read(head(GET, "Accept: x", digest(number), *bare[1:]), heads=heads)
+    assert read(data, heads=heads) == read(data)
+    ours, fresh = feed(RequestReader(LIMITS, heads), data), feed(RequestReader(LIMITS), data)
+    assert [message.headers for message in ours] == [message.headers for message in fresh]
+
+
+def test_a_section_with_a_digest_too_many_fields() -> None:
+    limits = ReaderLimits(max_fields=3)
+    heads = HeadParser(limits)
+    for number in range(4):
+        assert read(head(GET, "A: b", digest(number)), limits=limits, heads=heads).status is None
+        assert read(head(GET, "A: b", "C: d", digest(number)), limits=limits, heads=heads).status == 431
+
+
 # -- the oracle ---------------------------------------------------------------------------------------------------
 
 # Seeds of the mutations: each part of the grammar once.
@@ -877,6 +932,7 @@ SEEDS = [
     head("GET /a/b?c=d HTTP/1.1", "Accept: */*", "User-Agent: x (y)", "Cookie: a=b; c=d"),
     head("GET http://y/a HTTP/1.1", "Connection: close"),
     head("HEAD / HTTP/1.0", "Connection: keep-alive") + SECOND,
+    head(GET, "Accept: */*", digest(1)) + head(GET, "Accept: */*", digest(2)) + head(GET, "Accept: */*", digest(3)),
     head("OPTIONS * HTTP/1.1", "Max-Forwards: 0") + SECOND,
     head(POST, "Content-Length: 5") + b"hello" + SECOND,
     head(POST, CHUNKED) + b"5\r\nhello\r\n0\r\n\r\n" + SECOND,
