@@ -19,7 +19,7 @@ run: .venv/.stamp-base ## serve examples/welcome on http://127.0.0.1:9357 and ht
 		--tls-port 9443 --tls-port-range 9456 --dev $(ARGS)
 
 test: .venv/.stamp-test ## run all tests; ARGS="..." are pytest's, for some of them
-	@.ci/system-packages curl chromium nginx-light openssl redis-server
+	@.ci/system-packages curl chromium haproxy nginx-light openssl redis-server
 	@$(BIN)/python tests/run.py $(ARGS)
 
 lint: .venv/.stamp-lint ## check with ruff and mypy
@@ -27,6 +27,7 @@ lint: .venv/.stamp-lint ## check with ruff and mypy
 	@$(BIN)/mypy
 
 bench: .venv/.stamp-bench ## compare with other servers, by wrk; ARGS="--help" lists the options
+	@.ci/system-packages wrk nginx-light haproxy
 	@$(BIN)/python loadtests/bench.py $(ARGS)
 
 idle: .venv/.stamp-base ## hold thousands of idle connections and print the memory of each
@@ -47,7 +48,7 @@ clean: ## remove caches and what building left (.venv stays)
 
 # The peers of the benchmark. Some need a compiler and are compared only where they build.
 .venv/.stamp-bench: loadtests/requirements.txt loadtests/requirements-optional.txt setup.cfg pyproject.toml | .venv/bin/python
-	@.ci/system-packages wrk nginx-light gcc libev-dev python3-dev
+	@.ci/system-packages gcc libev-dev python3-dev
 	@$(INSTALL) --editable . -r loadtests/requirements.txt
 	@$(INSTALL) -r loadtests/requirements-optional.txt \
 		>.venv/optional-peers.log 2>&1 || echo "not all optional peers could be built; see .venv/optional-peers.log"

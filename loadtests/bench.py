@@ -10,14 +10,16 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cores import Cores
+from digest import DIGEST_GOALS, DIGEST_WORKS, DigestWork, digest_table, measure_digest
 from peers import BY_NAME, PEERS, Peer, Place
 from probe import complaint
 from process import HERE, Running, ServerFailed, free_port, running, unwind_on_signals
+from proxy import PROXY_GOALS, PROXY_WORKS, ProxyWork, measure_proxy, proxy_table
 from score import SUBJECT, Cell, Ratio, exit_code, ratios
 from sockets import SOCKET_GOALS, SOCKET_WORKS, SocketWork, measure_sockets, sockets_table
 from table import ratio_table, work_table
@@ -29,6 +31,14 @@ from wsecho import WS_GOALS, WS_WORKS, WsWork, measure_ws, ws_table
 WARM_UP_SECONDS = 1
 MOST_ROUNDS = 50
 MOST_SECONDS = 60
+# Works with clients or servers of their own: their class, what measures them, and what writes their table.
+PARTS: tuple[tuple[Any, Callable[..., list[Cell]], Callable[..., str]], ...] = (
+    (TlsWork, measure_tls, tls_table),
+    (DigestWork, measure_digest, digest_table),
+    (WsWork, measure_ws, ws_table),
+    (SocketWork, measure_sockets, sockets_table),
+    (ProxyWork, measure_proxy, proxy_table),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,29 +50,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = {peer.name: peer.missing() or "" for peer in options.only}
     cells: list[Cell] = []
     for work in options.work:
-        if isinstance(work, TlsWork):
-            found = measure_tls(work, options.rounds, options.seconds, cores)
-            cells += found
-            print(f"\n{tls_table(work, found)}", flush=True)
-            continue
-        if isinstance(work, WsWork):
-            found = measure_ws(work, options.rounds, options.seconds, cores)
-            cells += found
-            print(f"\n{ws_table(work, found)}", flush=True)
-            continue
-        if isinstance(work, SocketWork):
-            found = measure_sockets(work, options.rounds, options.seconds, cores)
-            cells += found
-            print(f"\n{sockets_table(work, found)}", flush=True)
-            continue
-        peers = [peer for peer in options.only if work.kind in peer.kinds]
-        found = measure_work(work, peers, missing, cores, options)
+        found, text = measured(work, missing, cores, options)
         cells += found
-        print(f"\n{work_table(work, found)}", flush=True)
-    compared = ratios(cells, (*GOALS, *TLS_GOALS, *WS_GOALS, *SOCKET_GOALS))
+        print(f"\n{text}", flush=True)
+    compared = ratios(cells, (*GOALS, *DIGEST_GOALS, *TLS_GOALS, *WS_GOALS, *SOCKET_GOALS, *PROXY_GOALS))
     print(f"\n{ratio_table(compared)}")
     write_results(options.json, cells, compared, cores, options)
     return exit_code(cells, compared, strict=options.strict)
+
+
+def measured(work: Any, missing: dict[str, str], cores: Cores, options: argparse.Namespace) -> tuple[list[Cell], str]:
+    """One work, of whatever class, and its table."""
+    for kind, measure_part, part_table in PARTS:
+        if isinstance(work, kind):
+            found = measure_part(work, options.rounds, options.seconds, cores)
+            return found, part_table(work, found)
+    peers = [peer for peer in options.only if work.kind in peer.kinds]
+    found = measure_work(work, peers, missing, cores, options)
+    return found, work_table(work, found)
 
 
 def measure_work(
@@ -162,7 +167,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=bounded(MOST_ROUNDS), default=5, help="alternating rounds (%(default)s)")
     parser.add_argument("--seconds", type=bounded(MOST_SECONDS), default=3, help="length of one run (%(default)s)")
     parser.add_argument("--only", type=names(BY_NAME), default=list(PEERS), metavar="NAME,...", help=listed(BY_NAME))
-    works = {work.name: work for work in (*WORKS, *TLS_WORKS, *WS_WORKS, *SOCKET_WORKS)}
+    works = {work.name: work for work in (*WORKS, *DIGEST_WORKS, *TLS_WORKS, *WS_WORKS, *SOCKET_WORKS, *PROXY_WORKS)}
     every = list(works.values())
     parser.add_argument("--work", type=names(works), default=every, metavar="NAME,...", help=listed(works))
     parser.add_argument("--json", type=Path, default=HERE / "results" / "bench.json", help="where the results go")

@@ -71,7 +71,7 @@ def ratio_row(one: Ratio) -> list[str]:
         f"{one.value:.2f}" + ("~" if one.client_bound else ""),
         f"{one.low:.2f}",
         f"{one.high:.2f}",
-        f"{one.per_cpu:.2f}",
+        f"{one.per_cpu:.2f}" if one.per_cpu else "",  # nothing where memory is compared
         "" if one.goal is None else f"{one.goal:.2f}",
         one.verdict,
     ]

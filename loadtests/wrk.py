@@ -44,19 +44,24 @@ class Measurement:
         return self.rate / self.server_cpu if self.server_cpu > 0 else 0.0
 
 
-def command(url: str, seconds: int, more: Sequence[tuple[str, str]] = ()) -> list[str]:
+def command(url: str, seconds: int, more: Sequence[tuple[str, str]] = (), connections: int = CONNECTIONS) -> list[str]:
     """One thread, kept connections, the head of a browser, and more headers."""
     headers = [part for name, value in (*HEADERS, *more) for part in ("-H", f"{name}: {value}")]
     length = [f"-d{seconds}s", f"--timeout={TIMEOUT_SECONDS}s"]
-    return ["wrk", "-t1", f"-c{CONNECTIONS}", *length, "--latency", *headers, url]
+    return ["wrk", "-t1", f"-c{connections}", *length, "--latency", *headers, url]
 
 
 def measure(
-    server: Running, path: str, seconds: int, core: int | None, headers: Sequence[tuple[str, str]] = ()
+    server: Running,
+    path: str,
+    seconds: int,
+    core: int | None,
+    headers: Sequence[tuple[str, str]] = (),
+    connections: int = CONNECTIONS,
 ) -> Measurement:
     """Run wrk once. Nothing else may be waited for meanwhile: its CPU time is read from that of all ended children."""
     client, group, started = children_cpu(), group_cpu(server.pid), time.monotonic()
-    line = command(f"http://127.0.0.1:{server.port}{path}", seconds, headers)
+    line = command(f"http://127.0.0.1:{server.port}{path}", seconds, headers, connections)
     output = run(pinned(core, line), seconds + GRACE_SECONDS)
     wall = time.monotonic() - started
     return parse(output, client_cpu=(children_cpu() - client) / wall, server_cpu=(group_cpu(server.pid) - group) / wall)

@@ -94,6 +94,7 @@ def test_command() -> None:
     assert line[0] == "wrk" and line[-1] == "http://127.0.0.1:1/"
     assert {"-t1", "-c64", "-d3s", "--latency"} < set(line)
     assert line.count("-H") > 8
+    assert "-c4" in command("http://127.0.0.1:1/", 3, connections=4)
 
 
 def test_a_percentile_of_seconds_has_a_space_behind_it() -> None:
