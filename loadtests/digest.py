@@ -1,4 +1,6 @@
-"""What a digest in each request costs, without a cookie: the same directory with a login and without. Part of bench.py.
+"""What a login by digest costs in each request, without a cookie: a directory with it and without. Part of bench.py.
+
+Both get the same requests; the one without takes no notice of the digests.
 
 Programs ask so: curl --digest, requests' HTTPDigestAuth. Browsers keep the cookie of their session, and are the work
 "login".
@@ -35,7 +37,7 @@ class DigestWork:
     path: str
 
 
-DIGEST_WORKS = (DigestWork("digest", "requests with a digest each, against the same without login", "/private/"),)
+DIGEST_WORKS = (DigestWork("digest", "requests with a digest each, to a directory with a login and to one without", "/private/"),)
 DIGEST_GOALS = (Goal("digest", "handler", 0.5),)
 
 

@@ -1,8 +1,9 @@
 """The client of the digest benchmark: `python digestclient.py PORT PATH SECONDS`; prints what it has done, as JSON.
 
-Connections that are kept, and on each of them one request after the other. A server that asks for a login gets, with
-each request, a digest of its own, with the next count (RFC 7616), and never a cookie; any other gets the same
-request without. It computes the digests itself: libraries that can take longer for it than the server.
+Connections that are kept, and on each of them one request after the other, each with a digest of its own with the next
+count (RFC 7616), and never with a cookie of the server's. A server that does not ask for a login gets the same, for a
+nonce that is nobody's, and takes no notice. The digests are computed here: libraries that can take longer for it than
+the server.
 
 It never sleeps while it waits: to wake it up would be work of the server's, and more of it for the slower one.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import selectors
 import socket
 import sys
@@ -35,13 +37,10 @@ class Asker:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_SECONDS)
         lines = "".join(f"{name}: {value}\r\n" for name, value in HEADERS)
         plain = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}"
-        request = f"{plain}\r\n".encode()
-        self.sock.sendall(request)
+        self.sock.sendall(f"{plain}\r\n".encode())
         challenge = _CHALLENGE.search(self.sock.recv(65536))
-        self._next: Callable[[], bytes] = lambda: request
-        if challenge is not None:
-            realm, nonce = (part.decode() for part in challenge.groups())
-            self._next = digests(plain, path, realm, nonce)
+        realm, nonce = ("bench", secrets.token_hex(24)) if challenge is None else map(bytes.decode, challenge.groups())
+        self._next = digests(plain, path, realm, nonce)
 
     def ask(self) -> None:
         """Send a request."""

@@ -36,7 +36,7 @@ def test_what_goes_wrong_is_said() -> None:
 def test_each_request_has_a_digest_of_its_own() -> None:
     following = digests("GET /a HTTP/1.1\r\n", "/a", "Demo", "n0nce")
     heads = [following().decode() for _ in range(3)]
-    assert ["nc=0000000%d" % number in head for number, head in enumerate(heads, 1)] == [True] * 3
+    assert all(f"nc=0000000{number}" in head for number, head in enumerate(heads, 1))
     assert len({head.partition("response=")[2] for head in heads}) == 3
 
 
