@@ -1,7 +1,8 @@
 """The ``[[mount]]`` tables of greenbas.toml, and those of plugins, made directories: each is a call of ``create.KIND``.
 
 The keys are the arguments, checked against the function's signature. TOML has no objects, so where the function wants
-an `Io`, the file has a folder, and where it wants something to call, the file has "module:name".
+an `Io`, the file has a folder, and where it wants something to call, the file has "module:name". Paths are relative to
+the file.
 """
 
 from __future__ import annotations
@@ -147,6 +148,8 @@ def _argument(name: str, value: Any, hint: Any, folder: Path) -> Any:
     wanted = list(_alternatives(hint))
     if isinstance(value, str) and Io in wanted:
         return DiskIo(folder / value)
+    if isinstance(value, str) and Path in wanted:
+        return folder / value
     if isinstance(value, str) and str not in wanted and any(_is_callable(one) for one in wanted):
         return _named(name, value)
     return convert(name, value, hint)

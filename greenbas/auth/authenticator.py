@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from contextlib import nullcontext
 from typing import Any, Literal, get_args
 
 from greenbas.auth.authinfo import AuthInfo, ResponseHandler
@@ -141,14 +142,17 @@ class Authenticator:
             response.send_error(429, "Too many logins at once from your address. Try again in a moment.")
             response.set_header("Retry-After", str(RETRY_AFTER))
             return None
-        # Others from the same address may have failed while this one waited: what was right does not count then.
-        if self._is_banned(request, info, attempt):
+        # Others from the same address may have failed while this one waited: what was right does not count then. Nobody
+        # has a turn between the look and the note, or many guesses at once would all come before the first ban.
+        with request.tracker.turn(request) if self._tracked else nullcontext():
+            banned = self._is_banned(request, info, attempt)
+            if not banned and verdict is Verdict.WRONG:
+                self._note_failure(request, info, attempt)
+        if banned:
             _refuse(scheme, request, info)
         elif verdict is Verdict.RIGHT and user is not None:
             return self._log_in(request, scheme, info, attempt, user)
         else:
-            if verdict is Verdict.WRONG:
-                self._note_failure(request, info, attempt)
             _ask(scheme, request, info, attempt, verdict)
         return None
 

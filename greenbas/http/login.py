@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from greenbas.http.session import Session
-from greenbas.http.stores import SessionUser
+from greenbas.http.stores import Crowded, Quota, SessionUser
 
 if TYPE_CHECKING:
     from greenbas.http.request import Request
-    from greenbas.http.sessions import Sessions
 
 __all__ = ["enter", "leave"]
 
@@ -39,13 +37,16 @@ def enter(
     sessions = request.sessions
     if max_users < 1:
         return 0
+    quota = Quota(max_users, recycle)
     own = request.session()
-    numbers = [number for number in sessions.numbers(user.name) if own is None or number != own.id()]
-    if len(numbers) >= max_users:
-        for _ in range(len(numbers) - max_users + 1):
-            if not _make_room(sessions, numbers, recycle):
-                return len(numbers)
-    sessions.log_in(request, user, inactive=inactive)
+    try:
+        if own is None:
+            sessions.store.check_room(user.name, quota)  # before there is a session for whoever does not get in
+        sessions.log_in(request, user, inactive=inactive, quota=quota)
+    except Crowded as error:
+        if own is None and request.used_session is not None:
+            request.used_session.terminate()  # another login was faster in between
+        return error.count
     return None
 
 
@@ -63,23 +64,3 @@ def leave(request: Request, all_of_them: bool) -> bool:
     if user is not None and all_of_them:
         request.sessions.terminate_all(user.name)
     return user is not None
-
-
-def _make_room(sessions: Sessions, numbers: list[int], recycle: bool) -> bool:
-    found = [session for session in map(sessions.with_number, numbers) if session is not None]
-    if len(found) < len(numbers):
-        # Some have ended meanwhile.
-        alive = {session.id() for session in found}
-        numbers[:] = [number for number in numbers if number in alive]
-        return True
-    found = [one for one in found if not one._record.locks and (recycle or not one.use_counter())]
-    if not found:
-        return False
-    victim = min(found, key=_worth)
-    numbers.remove(int(victim.id()))
-    victim.terminate()
-    return True
-
-
-def _worth(session: Session) -> tuple[bool, float]:
-    return session.use_counter() > 0, session.last_accessed_time()

@@ -18,7 +18,7 @@ from greenbas.http.responsehead import NO_STORE
 from greenbas.http.session import Session
 from greenbas.http.sessioncookie import ID, SessionCookie
 from greenbas.http.settings import HttpSettings
-from greenbas.http.stores import Record, SessionUser, StoreUrl, make_store
+from greenbas.http.stores import Quota, Record, SessionUser, StoreUrl, make_store
 
 if TYPE_CHECKING:
     from greenbas.http.request import Request
@@ -156,18 +156,22 @@ class Sessions:
 
     # What happens to it.
 
-    def log_in(self, request: Request, user: SessionUser, *, inactive: float | None = None) -> Session:
+    def log_in(
+        self, request: Request, user: SessionUser, *, inactive: float | None = None, quota: Quota | None = None
+    ) -> Session:
         """For authenticators: the session of a request belongs to a user from here on; there is one if there was none.
 
         Its id changes, so that nobody who knew it before is logged in as well, and its lifetime begins anew. Attributes
-        stay. Whether the user may have one more session is the caller's to decide; see `numbers`.
+        stay.
 
         Args:
             request: who has proved to be the user.
             user: the user, and how that was proved.
             inactive: seconds that the session may be unused; as it was unless given.
+            quota: how many sessions the user may have, and which of them may end for this one; any number unless given.
 
         Raises:
+            Crowded: there is no room; the session, which may be new, is as it was.
             IsCommitted: the response head has been sent.
             SessionExpired: it has ended meanwhile.
         """
@@ -176,7 +180,7 @@ class Sessions:
         record = session._record
         ends = time.time() + self._lifetime
         idle = record.idle if inactive is None else float(inactive)
-        session._must_live(self.store.log_in(record, _new_id(), user, ends, idle))
+        session._must_live(self.store.log_in(record, _new_id(), user, ends, idle, quota))
         self._cookie.send(request, record.token)
         return session
 

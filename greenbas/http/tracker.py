@@ -176,6 +176,10 @@ class LoginTracker:
                     break
         self._call(True, name, request)
 
+    def turn(self, request: Request) -> BoundedSemaphore:
+        """For a block in which no other greenlet of this process counts a login from the same address."""
+        return self._turn(f"attempt:{group_of(request.peername()[0])}")
+
     # Inside.
 
     @property

@@ -48,6 +48,16 @@ def attempt(server: Server, password: str, name: str = "ann", addr: str = "198.5
     return get(server, "/private/", basic(name, password), f"X-Forwarded-For: {addr}").status
 
 
+def test_guesses_at_the_same_moment_do_not_pass_a_ban(store_url: str) -> None:
+    """Each looked before any of them was noted, wherever the store is waited for."""
+    with serving(session_store=store_url, **TRUST) as server:
+        tracked(server)
+        guesses = ["secret" if number == 60 else f"x{number}" for number in range(80)]
+        jobs = [gevent.spawn(attempt, server, guess) for guess in guesses]
+        gevent.joinall(jobs, timeout=20, raise_error=True)
+        assert sorted(job.value for job in jobs) == [401] * 4 + [403] * 76
+
+
 def test_ban_by_address_and_user(store_url: str) -> None:
     with serving(session_store=store_url, **TRUST) as server:
         tracked(server)

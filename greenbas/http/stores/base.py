@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+from greenbas.http.stores.quota import Quota
 from greenbas.http.stores.record import Record, SessionUser
 
 __all__ = ["SessionStore"]
@@ -63,8 +64,33 @@ class SessionStore:
         """Give it another public id; the old one is unknown from then on. False when it has ended."""
         raise NotImplementedError
 
-    def log_in(self, record: Record, token: str, user: SessionUser, ends: float, idle: float) -> bool:
-        """All at once: another public id, a user, and new limits. False when it has ended."""
+    def check_room(self, user: str, quota: Quota) -> None:
+        """Look whether one more session of a user would find room now; nothing is changed.
+
+        Raises:
+            Crowded: it would not.
+        """
+        raise NotImplementedError
+
+    def log_in(
+        self, record: Record, token: str, user: SessionUser, ends: float, idle: float, quota: Quota | None = None
+    ) -> bool:
+        """All at once, whatever other processes do: make room, and give it another public id, a user, and new limits.
+
+        Args:
+            record: the session; it does not count if it is the user's already.
+            token: the new public id.
+            user: whom it belongs to from then on.
+            ends: unix seconds when it ends, used or not.
+            idle: seconds that it may be unused.
+            quota: who has to go for it; None for nobody.
+
+        Returns:
+            False when it has ended.
+
+        Raises:
+            Crowded: there is no room; nothing has changed.
+        """
         raise NotImplementedError
 
     def save(self, record: Record) -> None:
@@ -87,7 +113,7 @@ class SessionStore:
         raise NotImplementedError
 
     def hold(self, record: Record) -> None:
-        """Keep it although nobody uses it, as often as this is called, until `let_go`."""
+        """Keep it although nobody uses it, or somebody needs its room, as often as this is called, until `let_go`."""
         raise NotImplementedError
 
     def let_go(self, record: Record) -> None:

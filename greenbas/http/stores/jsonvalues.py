@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import orjson
+from gevent.lock import BoundedSemaphore
 
 __all__ = ["JsonValues", "dump"]
 
@@ -21,14 +22,18 @@ class JsonValues(MutableMapping[str, Any]):
 
     Args:
         stored: JSON by name, as the store has it.
+
+    Attributes:
+        turn: has who writes the changes: greenlets that use the same session object write one after the other.
     """
 
-    __slots__ = ("_gone", "_stored", "_values")
+    __slots__ = ("_gone", "_stored", "_values", "turn")
 
     def __init__(self, stored: Mapping[str, bytes]) -> None:
         self._stored = dict(stored)
         self._values: dict[str, Any] = {}  # what was asked for or assigned
         self._gone: set[str] = set()  # stored ones that were deleted
+        self.turn = BoundedSemaphore()
 
     def __repr__(self) -> str:
         return f"<JsonValues {dict(self)!r}>"
@@ -79,6 +84,7 @@ class JsonValues(MutableMapping[str, Any]):
         for name in deleted:
             self._stored.pop(name, None)
         self._gone -= deleted
+        self._gone.update(name for name in written if name not in self._values)  # deleted while it was written
 
 
 def dump(name: str, value: Any) -> bytes:
@@ -91,6 +97,7 @@ def dump(name: str, value: Any) -> bytes:
     Raises:
         TypeError: it is something else; the message says what and where.
     """
+    _check_text("session attribute", name)
     _check(f"session attribute {name!r}", value, 0)
     return orjson.dumps(value)
 

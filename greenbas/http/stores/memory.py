@@ -13,6 +13,7 @@ from gevent import get_hub
 from greenbas.errors import StoreUnavailable
 from greenbas.http.stores.base import SessionStore
 from greenbas.http.stores.notes import MemoryNotes
+from greenbas.http.stores.quota import Crowded, Quota
 from greenbas.http.stores.record import Record, SessionUser
 
 __all__ = ["MemoryStore"]
@@ -131,10 +132,19 @@ class MemoryStore(SessionStore):
         self._by_token[token] = record
         return True
 
-    def log_in(self, record: Record, token: str, user: SessionUser, ends: float, idle: float) -> bool:
-        """Exchange its public id, and index it by its user."""
-        if not self.rename(record, token):
+    def check_room(self, user: str, quota: Quota) -> None:
+        """From the index."""
+        self._victims(user, quota, 0)
+
+    def log_in(
+        self, record: Record, token: str, user: SessionUser, ends: float, idle: float, quota: Quota | None = None
+    ) -> bool:
+        """Exchange its public id, and index it by its user; no other greenlet has a turn in between."""
+        if not record.alive:
             return False
+        for victim in [] if quota is None else self._victims(user.name, quota, record.number):
+            self.remove(victim)
+        self.rename(record, token)
         self._forget_user(record)
         record.user = user
         self._by_user.setdefault(user.name, set()).add(record.number)
@@ -235,6 +245,16 @@ class MemoryStore(SessionStore):
         self._fresh.pop(record.number, None)
         self._used[record.number] = None
         self._used.move_to_end(record.number)
+
+    def _victims(self, user: str, quota: Quota, own: int) -> list[Record]:
+        others = [self._by_number[number] for number in self.numbers(user) if number != own]
+        excess = len(others) - quota.limit + 1
+        if excess <= 0:
+            return []
+        free = [record for record in others if not record.locks and (quota.recycle or not record.uses)]
+        if len(free) < excess:
+            raise Crowded(len(others))
+        return sorted(free, key=lambda record: (record.uses > 0, record.accessed))[:excess]
 
     def _evict(self) -> None:
         for order in (self._fresh, self._used):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from gevent.lock import BoundedSemaphore
 
 from greenbas.dispatcher import is_patched
 from greenbas.dispatcher.native import Thread
-from greenbas.errors import SettingError, StoreUnavailable
+from greenbas.errors import StoreUnavailable
 from greenbas.http.stores import redisscripts as scripts
 from greenbas.http.stores.jsonvalues import JsonValues
+from greenbas.http.stores.quota import Crowded, Quota
 from greenbas.http.stores.record import Record, SessionUser
-from greenbas.http.stores.shared import SharedStore
+from greenbas.http.stores.redisclient import redis_client
+from greenbas.http.stores.shared import Identity, SharedStore
 from greenbas.http.stores.url import StoreUrl
 
 __all__ = ["RedisStore"]
@@ -23,10 +26,11 @@ __all__ = ["RedisStore"]
 CONNECT_TIMEOUT = 2.0  # seconds
 COMMAND_TIMEOUT = 2.0  # seconds
 CONNECTIONS = 32  # one serves some ten thousand commands a second; who finds none free waits as long as for a command
-# After a time-out nobody tries for so long, or a thousand requests would wait for what is known already.
+# After a time-out nobody tries for so long, and then one does, or a thousand requests would wait for what is known.
 PAUSE = 1.0  # seconds
 THREADS = 8  # where nothing is monkey-patched, redis-py needs threads to wait in
 PREFIX = "greenbas:"
+_NO_QUOTA = ("", "", "")
 
 _log = logging.getLogger("greenbas.sessions")
 
@@ -44,11 +48,11 @@ class RedisStore(SharedStore):
 
     def __init__(self, url: StoreUrl, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(url.shown, clock=clock)
-        self._redis, self._errors, self._complaint = _client(url)
+        self._client = redis_client(url, CONNECTIONS, CONNECT_TIMEOUT, COMMAND_TIMEOUT)
+        self._turns = BoundedSemaphore(CONNECTIONS)
         self._scripts: dict[str, Any] = {}
         self._thread = None if is_patched() else Thread(THREADS, name="sessions")
-        self._answers = True
-        self._tried = -math.inf
+        self._newest = 0  # the highest number that it has given, as far as we know
 
     def open(self) -> None:
         """Look whether it is there, for the log: when it comes later, that is fine."""
@@ -59,7 +63,8 @@ class RedisStore(SharedStore):
 
     def close(self) -> None:
         """Close the connections."""
-        self._redis.close()
+        super().close()
+        self._client.redis.close()
         if self._thread is not None:
             self._thread.close()
 
@@ -69,53 +74,73 @@ class RedisStore(SharedStore):
             "peer": record.peer,
             "created": repr(record.created),
             "accessed": repr(record.accessed),
+            "idle": repr(record.idle),
             "uses": 0,
             "ends": repr(record.ends),
         }
-        record.number = int(self._run(scripts.ADD, record.token, repr(record.idle), *_flat(fields)))
+        newest = self._newest
+        record.number = int(self._run(scripts.ADD, record.token, *_flat(fields)))
+        self._look_for_loss(record.number - 1, newest)
+        self._newest = max(self._newest, record.number)
 
     def find(self, token: str, peer: str | None) -> Record | None:
         """Read it, and write that it was used."""
-        return _read(self._run(scripts.FIND, token, peer or ""))
+        newest = self._newest
+        answer = self._run(scripts.FIND, token, peer or "")
+        if isinstance(answer, int):
+            self._look_for_loss(answer, newest)
+            return None
+        return self._read(answer)
 
     def get(self, number: int) -> Record | None:
         """Read it."""
-        return _read(self._run(scripts.GET, number))
+        return self._read(self._run(scripts.GET, number))
 
     def touch(self, record: Record) -> bool:
         """Move its end."""
         record.accessed = self._clock()
-        return self._update(record, record.expires, accessed=repr(record.accessed))
+        return self._update(record, accessed=repr(record.accessed))
 
     def set_idle(self, record: Record, seconds: float) -> bool:
         """Change its limit, which counts from its last use."""
         record.idle = seconds
-        return self._update(record, record.expires, idle=repr(seconds))
+        return self._update(record, idle=repr(seconds))
 
     def rename(self, record: Record, token: str) -> bool:
         """Exchange its public id."""
-        renamed = self._update(record, None, token=token)
+        renamed = self._update(record, token=token)
         record.token = token
         return renamed
 
-    def log_in(self, record: Record, token: str, user: SessionUser, ends: float, idle: float) -> bool:
+    def check_room(self, user: str, quota: Quota) -> None:
         """One script."""
+        self._release()
+        count = self._run(scripts.ROOM, user, quota.limit, int(quota.recycle))
+        if count:
+            raise Crowded(count)
+
+    def log_in(
+        self, record: Record, token: str, user: SessionUser, ends: float, idle: float, quota: Quota | None = None
+    ) -> bool:
+        """One script."""
+        self._release()
         now = self._clock()
+        room = _NO_QUOTA if quota is None else (user.name, quota.limit, int(quota.recycle))
         limits = {"ends": repr(ends), "idle": repr(idle), "accessed": repr(now)}
-        names = {"user": user.name, "type": user.type, "mark": user.mark}
-        done = self._update(record, min(now + idle, ends), token=token, **names, **limits)
+        done = self._update(record, room, token=token, user=user.name, type=user.type, mark=user.mark, **limits)
         record.token, record.user, record.ends, record.idle, record.accessed = token, user, ends, idle, now
         return done
 
-    def write(self, number: int, written: dict[str, bytes], deleted: set[str]) -> None:
+    def write(self, record: Record, written: dict[str, bytes], deleted: set[str]) -> None:
         """One script; a session that has ended meanwhile is not made again."""
         fields = {f"@{name}": value for name, value in written.items()}
-        self._run(scripts.WRITE, number, len(fields), *_flat(fields), *(f"@{name}" for name in deleted))
+        gone = [f"@{name}" for name in deleted]
+        self._run(scripts.WRITE, *_meant(record), len(fields), *_flat(fields), *gone)
 
     def remove(self, record: Record) -> bool:
         """Delete its keys."""
         record.end()
-        return bool(self._run(scripts.REMOVE, record.number))
+        return bool(self._run(scripts.REMOVE, *_meant(record)))
 
     def numbers(self, user: str | None) -> list[int]:
         """From the sets."""
@@ -139,71 +164,85 @@ class RedisStore(SharedStore):
         flat = self._run(scripts.NOTES, prefix)
         return [(key.decode(), value) for key, value in zip(flat[::2], flat[1::2], strict=True)]
 
-    def extend(self, numbers: list[int], until: float) -> None:
-        """Move their ends."""
-        self._run(scripts.EXTEND, repr(until), *numbers)
+    def extend(self, held: Iterable[Identity], until: float) -> None:
+        """One script."""
+        self._run(scripts.EXTEND, self._holder, repr(until), *_all_meant(held))
+
+    def release(self, held: Iterable[Identity], before: float) -> None:
+        """One script."""
+        self._run(scripts.RELEASE, self._holder, repr(before), *_all_meant(held))
 
     def clean(self) -> None:
         """Nothing: Redis does it by itself."""
 
-    def _update(self, record: Record, expires: float | None, **fields: Any) -> bool:
-        when = "" if expires is None else repr(expires)
-        if not self._run(scripts.UPDATE, record.number, when, *_flat(fields)):
+    def _update(self, record: Record, room: tuple[Any, ...] = _NO_QUOTA, **fields: Any) -> bool:
+        answer = self._run(scripts.UPDATE, *_meant(record), *room, *_flat(fields))
+        if answer < 0:
+            raise Crowded(-answer)
+        if not answer:
             record.end()
         return record.alive
 
+    def _read(self, answer: list[Any] | None) -> Record | None:
+        record = _read(answer)
+        if record is not None:
+            self._newest = max(self._newest, record.number)
+        return record
+
+    def _look_for_loss(self, given: int, newest: int) -> None:
+        # When somebody is not known any more, the log says whose fault that is; only the first who finds out writes.
+        if given < min(newest, self._newest):
+            self._newest = given
+            _log.error(
+                "the session store %s has lost its data: it has given %d numbers, and was at %d already; those who "
+                "were logged in have to log in again",
+                self._name,
+                given,
+                newest,
+            )
+
     def _run(self, script: str, *values: Any) -> Any:
-        if not self._answers and time.monotonic() - self._tried < PAUSE:
-            raise self._lost(TimeoutError("it has just been tried"))
+        # The pool has a connection for each turn: who finds none free has not found that Redis is gone.
+        if not self._turns.acquire(timeout=COMMAND_TIMEOUT):
+            raise self._lost(TimeoutError(f"{CONNECTIONS} requests are at it, and others wait"))
+        try:
+            began = time.monotonic()
+            if not self._answers:
+                if began - self._tried < PAUSE:
+                    raise self._lost(TimeoutError("it has just been tried"))
+                self._tried = began  # by this one; nobody else has to wait for what it finds
+            answer = self._call(script, values)
+            self._note_answer(began)
+            return answer
+        finally:
+            self._turns.release()
+
+    def _call(self, script: str, values: tuple[Any, ...]) -> Any:
         call = self._scripts.get(script)
         if call is None:
-            call = self._scripts[script] = self._redis.register_script(script)
+            call = self._scripts[script] = self._client.redis.register_script(script)
         arguments = [PREFIX, repr(self._clock()), *values]
         try:
-            answer = call(args=arguments) if self._thread is None else self._thread.offload(call, args=arguments)
-        except self._errors as error:
-            if not isinstance(error, self._complaint):
+            return call(args=arguments) if self._thread is None else self._thread.offload(call, args=arguments)
+        except self._client.errors as error:
+            if not isinstance(error, self._client.complaint):
                 self._note_loss(error)
+            elif isinstance(error, self._client.demoted):
+                # Its connections lead to a server that only follows another one now; new ones may find that.
+                self._client.redis.connection_pool.disconnect(inuse_connections=False)
             raise self._lost(error) from error
-        if not self._answers:
-            self._answers = True
-            _log.warning("the session store %s is back", self._name)
-        return answer
-
-    def _note_loss(self, error: BaseException) -> None:
-        if self._answers:
-            _log.error("lost the session store %s: %s; requests that need it get 503", self._name, error)
-        self._answers = False
-        self._tried = time.monotonic()
-
-
-def _client(url: StoreUrl) -> tuple[Any, tuple[type[Exception], ...], type[Exception]]:
-    # A client, what it raises when Redis cannot be used, and which of these says that it is there and does not want to.
-    try:
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-    except ImportError as error:
-        raise SettingError(
-            f"session_store: {url.shown} needs the package redis, which is not installed: pip install 'greenbas[redis]'"
-        ) from error
-    try:
-        pool = redis.BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=COMMAND_TIMEOUT,
-            socket_connect_timeout=CONNECT_TIMEOUT,
-            socket_timeout=COMMAND_TIMEOUT,
-            # Once more at once, for a connection that Redis has closed while it was idle.
-            retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-        )
-    except ValueError as error:
-        raise SettingError(f"session_store: {url.shown}: {error}") from error
-    return redis.Redis(connection_pool=pool), (redis.RedisError, OSError), redis.ResponseError
 
 
 def _flat(fields: dict[str, Any]) -> list[Any]:
     return [part for item in fields.items() for part in item]
+
+
+def _meant(record: Record) -> tuple[Any, ...]:
+    return record.number, repr(record.created)
+
+
+def _all_meant(held: Iterable[Identity]) -> list[Any]:
+    return [part for number, created in held for part in (number, repr(created))]
 
 
 def _set_of(user: str | None) -> str:

@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
-
-from gevent import monkey
 
 from greenbas.dispatcher.native import Thread
 from greenbas.errors import SettingError
-from greenbas.http.stores.jsonvalues import JsonValues
+from greenbas.http.stores import sqlitejobs as jobs
+from greenbas.http.stores.quota import Quota
 from greenbas.http.stores.record import Record, SessionUser
-from greenbas.http.stores.shared import SharedStore
+from greenbas.http.stores.shared import Identity, SharedStore
 
 __all__ = ["SqliteStore"]
 
 T = TypeVar("T")
 
-_native_sleep: Callable[[float], None] = monkey.get_original("time", "sleep")  # gevent's would need a hub in the thread
-
-BUSY_TIMEOUT = 5.0  # seconds that a statement waits for other processes; each of them needs a millisecond at most
+MAX_NUMBER = 2**63
 CLEAN_STEP = 200  # expired sessions deleted in one transaction: others wait for its end
-SCHEMA = 1  # in the file's user_version
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS session (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
-    token TEXT NOT NULL UNIQUE, peer TEXT NOT NULL, created REAL NOT NULL, accessed REAL NOT NULL,
-    uses INTEGER NOT NULL, idle REAL NOT NULL, ends REAL NOT NULL, expires REAL NOT NULL,
-    user TEXT, type TEXT, mark TEXT);
-CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
-CREATE INDEX IF NOT EXISTS session_user ON session (user) WHERE user IS NOT NULL;
-CREATE TABLE IF NOT EXISTS attribute (
-    session INTEGER NOT NULL REFERENCES session ON DELETE CASCADE, name TEXT NOT NULL, value BLOB NOT NULL,
-    PRIMARY KEY (session, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS note (key TEXT PRIMARY KEY, value BLOB NOT NULL, expires REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS note_expires ON note (expires);
-"""
-_COLUMNS = "number, token, peer, created, accessed, uses, idle, ends, user, type, mark"
-_NOTE = "SELECT value FROM note WHERE key = ? AND expires > ?"
-# A lease may let it live longer than its last use does.
-_USE = (
-    "UPDATE session SET accessed = :now, uses = uses + 1, expires = max(expires, min(:now + idle, ends)) "
-    "WHERE token = :token AND expires > :now AND ends > :now AND (:peer IS NULL OR peer = :peer) "
-    f"RETURNING {_COLUMNS}"
-)
 
 
 class SqliteStore(SharedStore):
@@ -63,7 +37,8 @@ class SqliteStore(SharedStore):
 
     def __init__(self, path: str, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(f"sqlite:///{path}", clock=clock)
-        self._path = path
+        self._path = os.path.abspath(path)
+        self._file = (0, 0)  # which one it is
         self._thread = Thread(1, name="sessions")
         self._db: sqlite3.Connection | None = None
 
@@ -74,12 +49,14 @@ class SqliteStore(SharedStore):
             SettingError: it cannot be opened, or is no database of sessions.
         """
         try:
-            self._db = self._thread.offload(self._connect)
+            self._db = self._thread.offload(jobs.connect, self._path)
+            self._file = jobs.file_of(self._path)
         except (OSError, sqlite3.Error) as error:
             raise SettingError(f"session_store: {self._name} cannot be opened: {error}") from error
 
     def close(self) -> None:
         """Close the file."""
+        super().close()
         db, self._db = self._db, None
         if db is not None:
             self._thread.offload(db.close)
@@ -97,23 +74,25 @@ class SqliteStore(SharedStore):
     def find(self, token: str, peer: str | None) -> Record | None:
         """Read it, and write that it was used."""
         found: dict[str, Any] = {"token": token, "peer": peer, "now": self._clock()}
-        return self._run(lambda db: _read(db, db.execute(_USE, found).fetchone()))
+        return self._run(lambda db: jobs.read(db, db.execute(jobs.USE, found).fetchone()))
 
     def get(self, number: int) -> Record | None:
         """Read it."""
-        sql = f"SELECT {_COLUMNS} FROM session WHERE number = ? AND expires > ?"
+        if not 0 < number < MAX_NUMBER:
+            return None
+        sql = f"SELECT {jobs.COLUMNS} FROM session WHERE number = ? AND expires > ?"
         now = self._clock()
-        return self._run(lambda db: _read(db, db.execute(sql, (number, now)).fetchone()), writes=False)
+        return self._run(lambda db: jobs.read(db, db.execute(sql, (number, now)).fetchone()), writes=False)
 
     def touch(self, record: Record) -> bool:
         """Move its end."""
         record.accessed = self._clock()
-        return self._update(record, "accessed = ?, expires = max(expires, ?)", record.accessed, record.expires)
+        return self._update(record, "accessed = ?", record.accessed)
 
     def set_idle(self, record: Record, seconds: float) -> bool:
         """Change its limit, which counts from its last use."""
         record.idle = seconds
-        return self._update(record, "idle = ?1, expires = min(accessed + ?1, ends)", seconds)
+        return self._update(record, "idle = ?", seconds)
 
     def rename(self, record: Record, token: str) -> bool:
         """Exchange its public id."""
@@ -121,17 +100,32 @@ class SqliteStore(SharedStore):
         record.token = token
         return renamed
 
-    def log_in(self, record: Record, token: str, user: SessionUser, ends: float, idle: float) -> bool:
-        """One statement."""
+    def check_room(self, user: str, quota: Quota) -> None:
+        """From the index."""
+        self._release()
         now = self._clock()
-        columns = "token = ?, user = ?, type = ?, mark = ?, ends = ?, idle = ?, accessed = ?, expires = ?"
-        done = self._update(record, columns, token, *user, ends, idle, now, min(now + idle, ends))
+        self._run(lambda db: jobs.victims(db, user, quota, 0, now), writes=False)
+
+    def log_in(
+        self, record: Record, token: str, user: SessionUser, ends: float, idle: float, quota: Quota | None = None
+    ) -> bool:
+        """One transaction."""
+        self._release()
+        now = self._clock()
+
+        def room(db: sqlite3.Connection) -> None:
+            if quota is not None:
+                victims = jobs.victims(db, user.name, quota, record.number, now)
+                db.executemany("DELETE FROM session WHERE number = ?", [(number,) for number in victims])
+
+        columns = "token = ?, user = ?, type = ?, mark = ?, ends = ?, idle = ?, accessed = ?"
+        done = self._update(record, columns, token, *user, ends, idle, now, after=room)
         record.token, record.user, record.ends, record.idle, record.accessed = token, user, ends, idle, now
         return done
 
-    def write(self, number: int, written: dict[str, bytes], deleted: set[str]) -> None:
+    def write(self, record: Record, written: dict[str, bytes], deleted: set[str]) -> None:
         """One transaction; a session that has ended meanwhile is not made again."""
-        self._run(lambda db: _write(db, number, written, deleted))
+        self._run(lambda db: jobs.write(db, record.number, written, deleted))
 
     def remove(self, record: Record) -> bool:
         """Delete it with its attributes."""
@@ -154,13 +148,13 @@ class SqliteStore(SharedStore):
     def note(self, key: str) -> bytes | None:
         """From its table."""
         values = (key, self._clock())
-        found = self._run(lambda db: db.execute(_NOTE, values).fetchone(), writes=False)
+        found = self._run(lambda db: db.execute(jobs.NOTE, values).fetchone(), writes=False)
         return None if found is None else bytes(found[0])
 
     def set_note(self, key: str, value: bytes | None, was: bytes | None, expires: float) -> bool:
         """One transaction."""
         now = self._clock()
-        return self._run(lambda db: _set_note(db, key, value, was, expires, now))
+        return self._run(lambda db: jobs.set_note(db, key, value, was, expires, now))
 
     def notes(self, prefix: str) -> list[tuple[str, bytes]]:
         """From its table."""
@@ -169,23 +163,33 @@ class SqliteStore(SharedStore):
         rows = self._run(lambda db: db.execute(sql, values).fetchall(), writes=False)
         return [(key, bytes(value)) for key, value in rows]
 
-    def extend(self, numbers: list[int], until: float) -> None:
-        """Move their ends."""
-        sql = "UPDATE session SET expires = max(expires, min(?, ends)) WHERE number = ?"
-        rows = [(until, number) for number in numbers]
-        self._run(lambda db: db.executemany(sql, rows))
+    def extend(self, held: Iterable[Identity], until: float) -> None:
+        """Write the leases, and move the ends."""
+        sql = "INSERT OR REPLACE INTO lease SELECT number, ?, ? FROM session WHERE number = ?"
+        rows = [(self._holder, until, number) for number, _ in held]
+        self._run(lambda db: jobs.change_leases(db, sql, rows))
+
+    def release(self, held: Iterable[Identity], before: float) -> None:
+        """Delete the leases, and move the ends."""
+        sql = "DELETE FROM lease WHERE holder = ? AND until <= ? AND session = ?"
+        rows = [(self._holder, before, number) for number, _ in held]
+        self._run(lambda db: jobs.change_leases(db, sql, rows))
 
     def clean(self) -> None:
         """Delete what has expired, some at a time."""
-        sql = f"DELETE FROM session WHERE number IN (SELECT number FROM session WHERE expires <= ? LIMIT {CLEAN_STEP})"
-        now = self._clock()
-        while self._run(lambda db: db.execute(sql, (now,)).rowcount) >= CLEAN_STEP:
-            pass
-        self._run(lambda db: db.execute("DELETE FROM note WHERE expires <= ?", (now,)))
+        for table, key, column in jobs.EXPIRING:
+            some = f"SELECT {key} FROM {table} WHERE {column} <= ? LIMIT {CLEAN_STEP}"
+            while self._delete(f"DELETE FROM {table} WHERE ({key}) IN ({some})", self._clock()) >= CLEAN_STEP:
+                pass
 
-    def _update(self, record: Record, columns: str, *values: Any) -> bool:
+    def _delete(self, sql: str, now: float) -> int:
+        return self._run(lambda db: db.execute(sql, (now,)).rowcount)
+
+    def _update(
+        self, record: Record, columns: str, *values: Any, after: Callable[[sqlite3.Connection], None] | None = None
+    ) -> bool:
         sql = f"UPDATE session SET {columns} WHERE number = {record.number} AND expires > {self._clock()!r}"
-        if self._run(lambda db: db.execute(sql, values).rowcount) == 0:
+        if not self._run(lambda db: jobs.update(db, record.number, sql, values, after)):
             record.end()
         return record.alive
 
@@ -193,86 +197,20 @@ class SqliteStore(SharedStore):
         db = self._db
         if db is None:
             raise self._lost(OSError("it is closed"))
+        asked = time.monotonic()
         try:
-            return self._thread.offload(_in_transaction, db, job) if writes else self._thread.offload(job, db)
+            result = self._thread.offload(self._transact, db, job, writes, asked + jobs.BUSY_TIMEOUT)
         except sqlite3.Error as error:
+            self._note_loss(error)
             raise self._lost(error) from error
-
-    # In the native thread.
-
-    def _connect(self) -> sqlite3.Connection:
-        # Made first with the rights that it is to have; SQLite would ask the umask.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
-        try:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version not in (0, SCHEMA):
-                raise sqlite3.DatabaseError(f"it has version {version}, not {SCHEMA}; use another file")
-            # WAL: who reads waits for nobody. NORMAL: a crash of the machine may cost the last writes, never the file.
-            _patiently(db, "PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA foreign_keys = ON")
-            if version != SCHEMA:
-                db.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT")
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-
-def _patiently(db: sqlite3.Connection, sql: str) -> None:
-    # The change to WAL does not wait for another process that is just at it, as other statements do.
-    deadline = time.monotonic() + BUSY_TIMEOUT
-    while True:
-        try:
-            db.execute(sql)
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            _native_sleep(0.01)
-
-
-def _in_transaction(db: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
-    # IMMEDIATE, because a transaction that begins with reading cannot wait for its turn to write.
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        result = job(db)
-        db.execute("COMMIT")
+        self._note_answer(asked)
         return result
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
-
-def _read(db: sqlite3.Connection, row: tuple[Any, ...] | None) -> Record | None:
-    if row is None:
-        return None
-    number, token, peer, created, accessed, uses, idle, ends, user, kind, mark = row
-    stored = dict(db.execute("SELECT name, value FROM attribute WHERE session = ?", (number,)).fetchall())
-    record = Record(token, peer, accessed, idle, ends, JsonValues(stored))
-    record.number, record.created, record.uses = number, created, uses
-    record.user = None if user is None else SessionUser(user, kind, mark)
-    return record
-
-
-def _set_note(
-    db: sqlite3.Connection, key: str, value: bytes | None, was: bytes | None, expires: float, now: float
-) -> bool:
-    found = db.execute(_NOTE, (key, now)).fetchone()
-    if (None if found is None else bytes(found[0])) != was:
-        return False
-    if value is None:
-        db.execute("DELETE FROM note WHERE key = ?", (key,))
-    else:
-        db.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (key, value, expires))
-    return True
-
-
-def _write(db: sqlite3.Connection, number: int, written: dict[str, bytes], deleted: set[str]) -> None:
-    if db.execute("SELECT 1 FROM session WHERE number = ?", (number,)).fetchone() is None:
-        return
-    db.executemany("DELETE FROM attribute WHERE session = ? AND name = ?", [(number, name) for name in deleted])
-    rows = [(number, name, value) for name, value in written.items()]
-    db.executemany("INSERT OR REPLACE INTO attribute VALUES (?, ?, ?)", rows)
+    def _transact(self, db: sqlite3.Connection, job: Callable[[sqlite3.Connection], T], writes: bool, by: float) -> T:
+        left = by - time.monotonic()
+        if left <= 0:
+            raise sqlite3.OperationalError("the requests before this one have taken too long")
+        if jobs.file_of(self._path) != self._file:
+            raise sqlite3.OperationalError("somebody has removed or replaced the file: restart all of its servers")
+        db.execute(f"PRAGMA busy_timeout = {math.ceil(left * 1000)}")
+        return jobs.in_transaction(db, job, writes)
