@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from greenbas import Server
 from greenbas.errors import SettingError
@@ -39,7 +40,7 @@ def make_server(options: argparse.Namespace) -> Server:
     """The server with its proxies.
 
     Args:
-        options: as of the command line: `backends`, `trust`, `rewrite_links`, `host_header`.
+        options: as of the command line: `backends`, `trust`, `rewrite_links`, `host_header`, `ca`.
 
     Raises:
         SettingError: a backend or an address that is none.
@@ -57,6 +58,7 @@ def make_server(options: argparse.Namespace) -> Server:
             to=tuple(urls),
             rewrite_links=options.rewrite_links,
             host=options.host_header,
+            ca=options.ca,
         )
         _place(server.root, parents).insert(made)
     return server
@@ -99,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host-header", default="keep", metavar="HOST", help="what backends see: 'keep' (default), 'backend', a name"
     )
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="whose certificates https backends have (PEM)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; '' for all (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help=f"port to listen on (default {PORT}; none with --tls-port)")
     parser.add_argument("--tls-port", type=int, help="port for HTTPS")

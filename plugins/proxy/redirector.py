@@ -5,11 +5,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import greenbas.plugin
-from greenbas import Request, Response
-from greenbas.errors import IncorrectUse, SettingError
+from greenbas import Request, Response, create
+from greenbas.errors import IncorrectUse, PemError, SettingError
 from greenbas.http import check_names
 from greenbas.vfs import Directory
 from greenbas_plugins.proxy.origin import Origin, parse_origin
@@ -83,6 +84,7 @@ def redirector(
     modify_response: Callable[..., Any] | None = None,
     on_error: Callable[..., Any] | None = None,
     tls: Any = None,
+    ca: Path | None = None,
     **settings: Any,
 ) -> Directory:
     """A reverse proxy (BAS ``ba.create.redirector``).
@@ -104,6 +106,7 @@ def redirector(
         modify_response: called with the request and the `ResponseIn`, which it may change.
         on_error: called with request, response and the `ProxyFailure`; returns True when it has answered.
         tls: a `greenbas.net.tls.ClientTls` for https backends; None verifies against the usual authorities.
+        ca: instead of `tls`, a PEM file with the authorities, or the certificates themselves, that https backends have.
         **settings: those of `ProxySettings`; the others are as ``[plugin.proxy]`` says.
 
     Raises:
@@ -114,11 +117,14 @@ def redirector(
     for label, hook in hooks.items():
         if hook is not None and not callable(hook):
             raise SettingError(f"{label}: {hook!r:.60} is no function")
+    tls = _client_tls(tls, ca)
     if domain is None and not to:
         from greenbas_plugins.proxy.gateway import Gateway
 
         if port is not None or base_uri or weights:
             raise SettingError("port, base_uri and weights are for backends, and none is named: give domain or to")
+        if not allow:
+            raise SettingError("no backend is named: give domain or to; or, for a gateway to other sites, allow")
         return Gateway(allow, chosen, name, priority=priority, tls=tls, **hooks)
     if allow:
         raise SettingError("allow is for a gateway: a proxy whose backends are named goes nowhere else")
@@ -129,6 +135,25 @@ def redirector(
     alone = len(origins) == 1
     upstreams = [Upstream(*one, chosen, tls, alone=alone) for one in zip(origins, shares, strict=True)]
     return Redirector(Proxy(upstreams, chosen, **hooks), name, priority=priority)
+
+
+def _client_tls(given: Any, ca: Path | None) -> Any:
+    if given is None and ca is None:
+        return None
+    from greenbas.net import tls  # only here: who has no https backend needs none of it
+
+    if ca is None:
+        if not isinstance(given, tls.ClientTls):
+            raise SettingError(f"tls: {given!r:.60} is no ClientTls: make one with create.tls_client")
+        return given
+    if given is not None:
+        raise SettingError("give tls or ca, not both")
+    store = create.certstore()
+    try:
+        store.add_cert(Path(ca).read_bytes())
+    except (OSError, TypeError, PemError) as error:
+        raise SettingError(f"ca: {ca}: {getattr(error, 'strerror', None) or error}") from error
+    return tls.ClientTls(store)
 
 
 def _settings(given: Mapping[str, Any]) -> ProxySettings:
