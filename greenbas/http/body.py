@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from greenbas.errors import BodyTimeout, BodyTooLarge, IncompleteBody, SocketClosed, TimedOut
 from greenbas.http.settings import HttpSettings
@@ -75,6 +75,39 @@ class Body:
             self._left = b""
             yield chunk
 
+    def take_by(self, move: Callable[[Stream, int], int]) -> int:
+        """Have somebody else take bytes of the body from the connection, such as the kernel.
+
+        Args:
+            move: called with the client's stream, and how many bytes of the body have not arrived. It takes at most so
+                many and returns how many, 0 at the end of the stream, and raises BlockingIOError while there are none.
+
+        Returns:
+            What `move` has returned; 0 without a call where the body is to be read here: it has no length, bytes of it
+            wait already, all of it is here, or the connection is encrypted.
+
+        Raises:
+            BodyTimeout: 408; slower than the minimum rate.
+            IncompleteBody: the peer went away.
+        """
+        message, stream = self._message, self._stream
+        if message.length is None or message.complete or message.chunks or self._left or message.error is not None:
+            return 0
+        if stream.secure or stream.holds_input:
+            return 0
+        self._continue()
+        while True:
+            try:
+                count = move(stream, message.length - message.received)
+            except BlockingIOError:
+                self._await(stream.wait_readable)
+                continue
+            if not count:
+                self._reader.eof()
+                raise message.error or IncompleteBody("the peer closed")
+            self._reader.skip(count)
+            return count
+
     def discard(self, most: int, deadline: float) -> bool:
         """Read and drop what is left; gives up after `most` bytes or at `deadline` (monotonic seconds).
 
@@ -107,16 +140,19 @@ class Body:
             if message.complete:
                 return b""
             self._continue()
-            try:
-                self._receive(self._patience())
-            except TimedOut:
-                raise self._give_up(BodyTimeout(f"only {message.received} bytes of the body came in time")) from None
-            except SocketClosed as error:
-                text = f"the peer broke off after {message.received} bytes of the body"
-                raise self._give_up(IncompleteBody(text)) from error
+            self._await(self._receive)
         if message.error is not None and not message.complete:
             raise message.error
         return chunks.popleft()
+
+    def _await(self, wait: Callable[[float], object]) -> None:
+        received = self._message.received
+        try:
+            wait(self._patience())
+        except TimedOut:
+            raise self._give_up(BodyTimeout(f"only {received} bytes of the body came in time")) from None
+        except SocketClosed as error:
+            raise self._give_up(IncompleteBody(f"the peer broke off after {received} bytes of the body")) from error
 
     def _receive(self, timeout: float) -> None:
         size = READ_SIZE if self._message.length is not None else CHUNKED_READ_SIZE

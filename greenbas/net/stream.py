@@ -139,6 +139,11 @@ class Stream:
         return self.channel is not None
 
     @property
+    def holds_input(self) -> bool:
+        """Whether bytes have been taken from the socket that nobody has read."""
+        return bool(self._pushed or (self.channel is not None and self.channel.pending()))
+
+    @property
     def is_read(self) -> bool:
         """Whether a greenlet waits for input."""
         return self._reader is not None
@@ -282,7 +287,7 @@ class Stream:
             raise self._busy()
         if self._watcher is None:
             raise SocketClosed("the stream is closed")
-        if self._pushed or (self.channel is not None and self.channel.pending()):
+        if self.holds_input:
             return
         self._wanted = 0
         self._reader = getcurrent()

@@ -88,6 +88,15 @@ class RequestReader:
         self._buffer = buffer
         return b"" if buffer == b"\r" or self.finished else buffer
 
+    def skip(self, count: int) -> None:
+        """Somebody else has taken `count` bytes of the body from the connection; it has a length, and this is within."""
+        message = self._open
+        assert message is not None and message.length is not None
+        message.received += count
+        if message.received == message.length:
+            message.complete = True
+            self._open = None
+
     def eof(self) -> None:
         """The peer sends no more: an open body is incomplete."""
         self.finished = True

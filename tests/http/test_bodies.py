@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from web import Client, ask, head, serving
 from greenbas import Server
 from greenbas.errors import BodyTooLarge, IncompleteBody, RemoteProtocolError
 from greenbas.http import Request, Response
+from greenbas.net import Stream
 
 POST = "POST / HTTP/1.1"
 CHUNKED = "Transfer-Encoding: chunked"
@@ -57,6 +59,20 @@ class App:
     def do_some(self, request: Request, response: Response) -> bytes:
         return request.stream.read(3)
 
+    def do_others(self, request: Request, response: Response) -> dict[str, Any]:
+        """The first piece is read here, the rest by somebody else."""
+        first = next(request.stream.chunks(), b"")
+        taken: list[bytes] = []
+
+        def move(stream: Stream, most: int) -> int:
+            taken.append(stream.sock.recv(min(most, 1000)))  # raises BlockingIOError until there is some
+            return len(taken[-1])
+
+        while request.stream.take_by(move):
+            pass
+        rest = request.body()
+        return {"first": len(first), "taken": b"".join(taken).decode(), "rest": rest.decode()}
+
     def do_trailers(self, request: Request, response: Response) -> dict[str, Any]:
         body = request.body().decode()
         return {"body": body, "trailers": dict(request.trailers), "head": request.header("x")}
@@ -86,6 +102,42 @@ def chunks(*pieces: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
 def raw(*lines: str) -> bytes:
     """`head`, as bytes."""
     return head(*lines).replace("\n", "\r\n").encode()
+
+
+def test_somebody_else_takes_the_body(server: Server) -> None:
+    body = "".join(map(str, range(3000)))
+    with Client(server) as client:
+        for _ in range(2):  # the next request is where it belongs
+            client.send(head("POST /others HTTP/1.1", f"Content-Length: {len(body)}") + body[:10])
+            wait_until(lambda: server.service.counters.requests > 0)
+            client.send(body[10:] + head("GET /body HTTP/1.1"))
+            found = json.loads(client.answer().body)
+            assert found["first"] + len(found["taken"]) == len(body) and found["rest"] == ""
+            assert body.endswith(found["taken"]) and found["taken"]
+            assert client.answer().body == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "first", "rest"),
+    [
+        (raw("POST /others HTTP/1.1", CHUNKED) + chunks(b"abc", b"de"), 3, "de"),
+        (raw("POST /others HTTP/1.1", "Content-Length: 3") + b"abc", 3, ""),
+        (raw("GET /others HTTP/1.1"), 0, ""),
+    ],
+)
+def test_nobody_else_takes_what_has_no_length_or_is_here(server: Server, data: bytes, first: int, rest: str) -> None:
+    with Client(server) as client:
+        found = json.loads(client.ask(data).body)
+        assert (found["first"], found["taken"], found["rest"]) == (first, "", rest)
+
+
+def test_somebody_else_and_a_client_that_goes_away(server: Server, app: App) -> None:
+    with Client(server) as client:
+        client.send(raw("POST /others HTTP/1.1", "Content-Length: 100") + b"x")
+        wait_until(lambda: app.seen == ["/others"])
+        client.send(b"y" * 10)
+        client.half_close()
+        assert client.answer().status == 400
 
 
 @pytest.mark.parametrize(
