@@ -37,7 +37,9 @@ class DigestWork:
     path: str
 
 
-DIGEST_WORKS = (DigestWork("digest", "requests with a digest each, to a directory with a login and to one without", "/private/"),)
+DIGEST_WORKS = (
+    DigestWork("digest", "requests with a digest each, to a directory with a login and to one without", "/private/"),
+)
 DIGEST_GOALS = (Goal("digest", "handler", 0.5),)
 
 
