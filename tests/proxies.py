@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,16 +13,27 @@ from gevent import sleep
 from scripted import Conversation, Scripted, scripted
 from web import Client, serving
 
-from greenbas import Server
+from greenbas import Server, create
+from greenbas_plugins.proxy.health import Health
 from greenbas_plugins.proxy.redirector import Redirector, redirector
 
+SERVER = ("trusted_proxies", "dev", "max_head", "max_body", "body_grace", "write_timeout")  # settings of the server
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+LINE = b"HTTP/1.1 200 OK\r\n"  # the beginning of an answer
+USERS: dict[str, Any] = {"ann": {"pwd": "secret", "roles": [], "max_users": 50}}
+ANN = "Authorization: Basic " + base64.b64encode(b"ann:secret").decode()
+
+
+def authenticator(kind: str) -> Any:
+    """One that lets ann in."""
+    return create.authenticator(create.json_user(USERS), kind, realm="Demo")  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
 def proxied(*ports: int, name: str | None = "app", **options: Any) -> Iterator[Server]:
     """A server with a proxy at /app/ for backends on these ports."""
-    settings = {key: options.pop(key) for key in list(options) if key in ("trusted_proxies", "dev", "max_head")}
+    settings = {key: options.pop(key) for key in list(options) if key in SERVER}
     with serving(**settings) as server:
         to = options.pop("to", None) or tuple(f"http://127.0.0.1:{port}" for port in ports)
         server.insert(redirector(name, to=to, **options))
@@ -47,6 +60,19 @@ def answering(*answers: bytes) -> Callable[[Conversation], None]:
         while conversation.until(b"\r\n\r\n"):
             conversation.send(answers[min(turn, len(answers) - 1)])
             turn += 1
+
+    return run
+
+
+def once(*pieces: bytes, pause: float = 0.0, then: Callable[[Conversation], object] = lambda talk: None) -> Any:
+    """A backend that sends these pieces to its first request, with pauses between them."""
+
+    def run(talk: Conversation) -> None:
+        if talk.until(b"\r\n\r\n"):
+            for piece in pieces:
+                talk.send(piece)
+                sleep(pause)
+            then(talk)
 
     return run
 
@@ -84,10 +110,21 @@ def field(head: bytes | str, name: str) -> list[str]:
     return re.findall(rf"(?im)^{re.escape(name)}: *(.*?)\r$", text)
 
 
+def reset(conversation: Conversation) -> None:
+    """Have the end of the connection be a reset."""
+    conversation.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
 def wait_for_end(conversation: Conversation) -> None:
     """Say nothing until the client closes."""
     while conversation.sock.recv(65536):
         sleep(0)
+
+
+def succeeded(health: Health, now: float, epoch: int, latency: float) -> None:
+    """A request is answered, and over."""
+    health.heard(now, epoch, latency)
+    health.finished()
 
 
 def raw(server: Server, data: str | bytes) -> bytes:

@@ -12,13 +12,13 @@ from greenbas.errors import NetError, SocketClosed
 from greenbas.protocol import reason as reason_phrase
 from greenbas_plugins.proxy.body import IncomingBody
 from greenbas_plugins.proxy.failure import ProxyFailure, Refused, Unavailable
-from greenbas_plugins.proxy.forwarding import response_trailers
 from greenbas_plugins.proxy.hooks import ResponseIn
 from greenbas_plugins.proxy.incoming import BODILESS
 from greenbas_plugins.proxy.links import LinkRewriter, rewritable, unvalidated
 from greenbas_plugins.proxy.mounted import header_lines
+from greenbas_plugins.proxy.ownfields import beside_own
 from greenbas_plugins.proxy.splicing import splice
-from greenbas_plugins.proxy.upload import trailer_lines
+from greenbas_plugins.proxy.trailers import response_trailers, trailer_lines
 
 if TYPE_CHECKING:
     from greenbas_plugins.proxy.exchange import Exchange
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["answer", "answer_failure"]
 
+RESET_CONTENT = 205
 WORDS = {
     502: "The server behind this one gave no proper answer.",
     503: "The server behind this one is busy or being restarted. Please try again in a moment.",
@@ -57,6 +58,7 @@ def answer(exchange: Exchange, incoming: Incoming) -> bool:
         data, connection.buffer = connection.buffer, b""
         send_whole(exchange, incoming.status, incoming.reason, lines, data)
         return True
+    exchange.doubtful = not has_body
     body = IncomingBody(exchange, incoming, method)
     send(exchange, incoming.status, incoming.reason, lines, body, incoming.length)
     return body.leaves_clean
@@ -65,6 +67,7 @@ def answer(exchange: Exchange, incoming: Incoming) -> bool:
 def answer_changed(exchange: Exchange, incoming: Incoming) -> bool:
     """The same, with a hook in between, or with links rewritten."""
     fields = exchange.mounted.response_fields(incoming, exchange.request, exchange.peer)
+    exchange.doubtful = exchange.request.method == "HEAD" or incoming.status in BODILESS
     body = IncomingBody(exchange, incoming, exchange.request.method)
     found = ResponseIn(incoming.status, incoming.reason, fields, partial(next_piece, exchange, body))
     hook = exchange.proxy.modify_response
@@ -98,13 +101,17 @@ def send(
     response = exchange.response
     first = b"" if body.complete else take(exchange, body)
     is_head = exchange.request.method == "HEAD"
+    if status == RESET_CONTENT:
+        # It must have no body (RFC 9110 15.3.6). If it has one nevertheless, that ends here, with the connection.
+        send_whole(exchange, status, reason, lines, b"")
+        return
     if body.complete and not is_head and not body.trailers:
         if change is not None:
             first = change.feed(first) + change.finish()
         send_whole(exchange, status, reason, lines, first)
         return
     begin(exchange, status, reason, lines)
-    if length is not None and status != 205:
+    if length is not None:
         response.set_content_length(length)
     if is_head:
         if length is None:
@@ -117,6 +124,7 @@ def send(
         write(first)
     else:
         response.flush()  # the head alone: whoever awaits events shall know that they will come
+    exchange.half_closed = exchange.request.is_gone(half_closed=True)
     relay(exchange, body, write, change)
     if body.trailers:
         response.set_trailers(trailer_lines(response_trailers(body.trailers)))
@@ -154,33 +162,22 @@ def send_whole(exchange: Exchange, status: int, reason: str, lines: Mapping[str,
     response = exchange.response
     if status != 200 or reason != "OK":
         set_status(response, status, reason)
-    if "set-cookie" in lines or exchange.cookie:
-        lines = with_cookies(exchange, lines)
+    if "set-cookie" in lines or exchange.cookie or exchange.request.used_session is not None:
+        lines = beside_own(exchange.response, lines, exchange.cookie)
     response.finish_with(body, lines)
 
 
 def begin(exchange: Exchange, status: int, reason: str, lines: Mapping[str, bytes]) -> None:
     """Give the response its head; it has not left."""
     set_status(exchange.response, status, reason)
-    if "set-cookie" in lines or exchange.cookie:
-        lines = with_cookies(exchange, lines)
+    if "set-cookie" in lines or exchange.cookie or exchange.request.used_session is not None:
+        lines = beside_own(exchange.response, lines, exchange.cookie)
     exchange.response.adopt_lines(lines)
 
 
 def set_status(response: Response, status: int, reason: str) -> None:
     """Status and reason; the usual phrase is not kept, as the server has its line ready."""
     response.set_status(status, None if reason == reason_phrase(status) else reason)
-
-
-def with_cookies(exchange: Exchange, lines: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    """Cookies of the backend, of this server, and of the proxy, one beside the other."""
-    response = exchange.response
-    cookies = lines.get("set-cookie", b"") + exchange.cookie
-    if response.contains_header("Set-Cookie") is None:
-        return {**lines, "set-cookie": cookies}
-    for line in cookies.split(b"\r\n")[:-1]:
-        response.add_header("Set-Cookie", line.partition(b": ")[2].decode("latin-1"))
-    return {name: line for name, line in lines.items() if name != "set-cookie"}
 
 
 def take(exchange: Exchange, body: IncomingBody) -> bytes:

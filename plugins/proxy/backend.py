@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 from greenbas.errors import SocketClosed
@@ -26,13 +27,14 @@ class BackendConnection:
         buffer: what was read and belongs to nothing yet.
         busy: a request is on it.
         heard: whether a byte of the current response has come.
+        doubtful: the response before this one had no body, though it spoke of one.
         since: when it was put into the pool, in monotonic seconds.
         reused: whether it has served a request before this one.
         stale: the callback in the pool, where whatever comes ends it.
         on_stale: called when the backend closes it while it is in the pool.
     """
 
-    __slots__ = ("buffer", "busy", "heard", "on_stale", "reused", "since", "stale", "stream")
+    __slots__ = ("buffer", "busy", "doubtful", "heard", "on_stale", "reused", "since", "stale", "stream")
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
@@ -40,7 +42,7 @@ class BackendConnection:
         self.busy = True
         self.heard = False
         self.since = 0.0
-        self.reused = False
+        self.reused = self.doubtful = False
         self.on_stale: Callable[[BackendConnection], None] | None = None
         self.stale = self._input  # bound once: it is the callback between all requests
 
@@ -60,6 +62,14 @@ class BackendConnection:
         except OSError:
             pass
         return False
+
+    def rest(self) -> None:
+        """Have what may still come arrive soon; see `Pool.give`."""
+        self.doubtful = True
+        try:
+            self.stream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        except OSError:
+            return  # a Unix socket, which keeps nothing back
 
     def _input(self) -> None:
         if self.busy:

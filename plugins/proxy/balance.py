@@ -7,7 +7,8 @@ import math
 from collections.abc import Collection, Sequence
 
 from greenbas.errors import SettingError
-from greenbas_plugins.proxy.health import Health, State
+from greenbas_plugins.proxy.health import Health
+from greenbas_plugins.proxy.healthstatus import State
 
 __all__ = ["POLICIES", "Balancer", "cookie_value"]
 

@@ -25,7 +25,9 @@ def check(upstream: Upstream, settings: ProxySettings) -> None:
         settings: path and time-out.
     """
     origin = upstream.origin
-    head = f"GET {origin.base}{settings.health_path} HTTP/1.1\r\nHost: {origin.authority}\r\nConnection: close\r\n\r\n"
+    # Requests have the client's Host, which is not known here, unless a name is set.
+    host = origin.authority if settings.host in ("keep", "backend") else settings.host
+    head = f"GET {origin.base}{settings.health_path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     late = TimedOut(f"the check of {settings.health_path} took longer than {settings.health_timeout:g} s")
     why = ""
     try:
@@ -33,7 +35,9 @@ def check(upstream: Upstream, settings: ProxySettings) -> None:
             connection = upstream.connect()
             try:
                 connection.stream.write(head.encode("ascii"))
-                status = connection.read_head(IncomingHeads(), settings.max_head).status
+                heads, status = IncomingHeads(), 100
+                while status < 200:  # RFC 9110 15.2: what is said in between does not count
+                    status = connection.read_head(heads, settings.max_head).status
             finally:
                 connection.close()
         if not 200 <= status < 400:

@@ -1,8 +1,7 @@
 """`Exchange`: one request through the proxy, from the choice of a backend to the end of its response.
 
-Rules of this file. A request is sent again only if the backend cannot have acted on it: nothing of it has left, or its
-method is idempotent (RFC 9110 9.2.2), it is at hand as a whole, and not a byte of an answer has come. A connection goes
-back into the pool only when its response was read to its end and its request has gone; in all other cases it is closed.
+A connection goes back into the pool only when its response was read to its end and its request has gone; in all other
+cases it is closed. When a request may be sent again: see attempt.py.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING
 from greenbas import Request, Response
 from greenbas.errors import NetError, SocketClosed, TimedOut
 from greenbas_plugins.proxy.answer import answer, answer_failure
-from greenbas_plugins.proxy.failure import BadGateway, GatewayTimeout, ProxyFailure
-from greenbas_plugins.proxy.forwarding import Peer, upgrade_granted
-from greenbas_plugins.proxy.mounted import Mounted, asks_for_upgrade, header_lines, peer_of
+from greenbas_plugins.proxy.attempt import SWITCHING, attempt, may_repeat
+from greenbas_plugins.proxy.failure import BadGateway, ClientGone, GatewayTimeout, ProxyFailure
+from greenbas_plugins.proxy.forwarding import Peer
+from greenbas_plugins.proxy.mounted import Mounted, asks_for_upgrade, peer_of
 from greenbas_plugins.proxy.tunnel import open_tunnel
-from greenbas_plugins.proxy.upload import Upload
+from greenbas_plugins.proxy.upgrades import upgrade_granted
 
 if TYPE_CHECKING:
     from greenbas_plugins.proxy.backend import BackendConnection
@@ -27,26 +27,12 @@ if TYPE_CHECKING:
     from greenbas_plugins.proxy.incoming import Incoming
     from greenbas_plugins.proxy.proxy import Proxy
     from greenbas_plugins.proxy.settings import ProxySettings
+    from greenbas_plugins.proxy.upload import Upload
     from greenbas_plugins.proxy.upstream import Upstream
 
 __all__ = ["Exchange"]
 
-IDEMPOTENT = frozenset(
-    {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH", "QUERY", "MKCOL"}
-)
-# For these a server may miss a Content-Length, also of 0 (RFC 9110 8.6).
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-SWITCHING = 101
-LOOK_AFTER = 1.0  # seconds after which it is worth looking whether the client is there still
-
 _log = logging.getLogger("greenbas.proxy")
-
-
-class ClientGone(Exception):
-    """The client is not there any more."""
-
-    def __str__(self) -> str:
-        return "the client has gone"
 
 
 class Exchange:
@@ -62,26 +48,38 @@ class Exchange:
     Attributes:
         connection: to the backend, while it is at work.
         upstream: that backend.
+        epoch: which stay in a state its health was in when the request began there.
         deadline: when it counts as silent, in monotonic seconds; infinite while it is not its turn.
+        started: when the request was sent, in monotonic seconds.
         awaits_head: whether nothing of the answer is there.
+        upgrade: the protocols that the client asks to switch to.
+        body: of the request, if it is at hand; None when it is still to come.
         upload: the body of the request, while it is on its way.
         cookie: a Set-Cookie field of the proxy's own, b"" without.
+        half_closed: the client had nothing more to say when its answer began.
+        heard: whether health has had its verdict.
+        asked: whether the client was asked if it is there; see presence.py.
+        gone: it is not.
+        doubtful: the answer has no body for another reason than its framing.
     """
 
     # Defaults of the class: most requests never change them, and setting each takes as long as reading it.
     connection: BackendConnection | None = None
     upstream: Upstream | None = None
+    epoch = 0
     deadline = math.inf
+    started = 0.0
     awaits_head = True
+    upgrade = b""
+    body: bytes | None = b""
     upload: Upload | None = None
     cookie = b""
-    _upgrade = b""
-    _body: bytes | None = b""  # of the request, if it is at hand
-    _epoch = 0
-    _heard = False  # health has had its verdict
+    half_closed = False
+    asked = False
+    gone = False
+    doubtful = False
+    heard = False
     _late = ""  # why the backend was given up
-    _gone = False
-    _started = 0.0
 
     def __init__(self, proxy: Proxy, mounted: Mounted, request: Request, response: Response, path: str) -> None:
         self.proxy = proxy
@@ -111,7 +109,8 @@ class Exchange:
                 self._switch(incoming)
             else:
                 is_clean = answer(self, incoming)
-                self._give_back(is_clean and incoming.keep_alive)
+                if is_clean and incoming.keep_alive:
+                    self._give_back(incoming)
         except ProxyFailure as failure:
             answer_failure(self, failure)
         except ClientGone:
@@ -119,30 +118,24 @@ class Exchange:
             self.response.break_off(SocketClosed("the client has gone"))
         finally:
             watch.exchanges.discard(self)
-            if self.connection is None and self.upload is None and self._heard and self.upstream is not None:
+            if self.connection is None and self.upload is None and self.heard and self.upstream is not None:
                 self.upstream.health.finished()
                 if self.proxy.upstreams.waiting:
                     self.proxy.upstreams.next()
             else:
                 self._end()
 
-    # From the hub: see `Watch`.
-
-    def look(self, now: float) -> None:
-        """End it if the backend is silent for too long, or the client is gone."""
-        if now > self.deadline:
-            settings = self.settings
-            silent = settings.first_byte_timeout if self.awaits_head else settings.idle_timeout
-            self.end_late(f"it was silent for {silent:g} s")
-            return
-        waits = self.deadline != math.inf and now - self._started > LOOK_AFTER
-        if waits and self.connection is not None and self.request.is_gone(not self.settings.half_close):
-            self._gone = True
-            self.connection.close()
+    # From the hub: see presence.py.
 
     def end_late(self, why: str) -> None:
         """Give the backend up; whoever reads from it hears of it."""
         self._late = why
+        if self.connection is not None:
+            self.connection.close()
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer; whoever reads it hears of it."""
+        self.gone = True
         if self.connection is not None:
             self.connection.close()
 
@@ -151,7 +144,7 @@ class Exchange:
     def failure_of(self, error: Exception) -> Exception:
         """What an error at the backend's connection means; health is told."""
         upload = self.upload
-        if self._gone:
+        if self.gone:
             return ClientGone()
         if upload is not None and upload.problem is not None:
             return ClientGone() if isinstance(upload.problem, NetError) else upload.problem
@@ -161,22 +154,26 @@ class Exchange:
             return error
         else:
             found = BadGateway(f"{self._name()}: {error}")
-        if self.upstream is not None and not self._heard:
-            self._heard = True
-            self.upstream.health.failed(time.monotonic(), self._epoch, str(found))
-            self.upstream.pool.clear()
-            self.upstream = None
-            self.proxy.upstreams.next()
+        if (upstream := self.upstream) is not None:
+            now, why = time.monotonic(), str(found)
+            upstream.pool.clear()
+            if self.heard:
+                upstream.health.cut_short(now, self.epoch, why)
+            else:
+                self.heard = True
+                upstream.health.failed(now, self.epoch, why)
+                self.upstream = None
+                self.proxy.upstreams.next()
         return found
 
     def _take_body(self) -> None:
         message = self.request.message
         if message.upgrade:
-            self._upgrade = asks_for_upgrade(self.request)
+            self.upgrade = asks_for_upgrade(self.request)
         if message.chunks is not None:
             # With trailers it stays as it is: they go behind a chunked body.
             at_hand = message.complete and not message.trailers
-            self._body = b"".join(self.request.stream.chunks()) if at_hand else None
+            self.body = b"".join(self.request.stream.chunks()) if at_hand else None
 
     def _round_trip(self) -> Incoming:
         tried: list[Health] = []
@@ -185,15 +182,16 @@ class Exchange:
         while True:
             proxy = self.proxy
             upstream = proxy.upstreams.choose(proxy.key(self) if proxy.is_keyed else b"", tried)
-            self._heard = False
+            self.heard = False
             self.upstream = upstream
-            self._epoch = upstream.health.begin(time.monotonic())
+            self.epoch = upstream.health.begin(time.monotonic())
             try:
-                return self._attempt(upstream, fresh)
+                return attempt(self, upstream, fresh)
             except (NetError, BadGateway) as error:
                 connection, self.connection = self.connection, None
+                self.deadline = math.inf
                 stale = connection is not None and connection.reused and not connection.heard
-                if stale and not self._late and not self._gone:
+                if stale and not self._late and not self.gone:
                     self._abandon()  # it has closed at the moment of reuse: no verdict about the backend
                     failure: Exception = BadGateway(f"{upstream.origin}: {error}")
                 else:
@@ -201,7 +199,7 @@ class Exchange:
                 if connection is not None:
                     connection.close()
                     sent += 1
-                if not self._may_repeat(failure, connection, sent, len(tried)):
+                if not may_repeat(self, failure, connection, sent, len(tried)):
                     raise failure from error
                 _log.info("%s: once more: %s", self.request, failure)
                 fresh = fresh or connection is not None
@@ -209,83 +207,22 @@ class Exchange:
                     tried.append(upstream.health)
                 self._stop_upload()
 
-    def _may_repeat(self, failure: Exception, connection: BackendConnection | None, sent: int, tried: int) -> bool:
-        if not isinstance(failure, BadGateway) or (self.upload is not None and self.upload.begun):
-            return False
-        if connection is None:  # nobody was there: nothing has left
-            return tried + 1 < len(self.proxy.upstreams.all)
-        if connection.heard or sent > self.settings.retries:
-            return False
-        return self.request.method in IDEMPOTENT and self._body is not None
-
-    def _attempt(self, upstream: Upstream, fresh: bool) -> Incoming:
-        request = self.request
-        head = self.mounted.head(request, self.peer, self.path, upstream, self._upgrade)
-        repeatable = self._body is not None and request.method in IDEMPOTENT
-        connection = None if fresh else upstream.pool.take(repeatable)
-        if connection is None:
-            connection = upstream.connect()
-        self.connection = connection
-        stream = connection.stream
-        message = request.message
-        bare = message.chunks is None and message.method not in WITH_BODY
-        data = head + b"\r\n" if bare else self._framed(head)
-        sent = stream.try_send(data)
-        if sent < len(data):
-            stream.write(memoryview(data)[sent:], self.settings.idle_timeout)
-        self._started = started = time.monotonic()
-        if self._body is None:
-            self.upload = Upload(self, waits=message.expects_continue)
-        else:
-            self.deadline = started + self.settings.first_byte_timeout
-        incoming = connection.read_head(self.proxy.heads, self.settings.max_head)
-        while incoming.status < 200 and incoming.status != SWITCHING:
-            self._pass_on(incoming)
-            incoming = connection.read_head(self.proxy.heads, self.settings.max_head)
-        self.deadline = math.inf
-        self.awaits_head = False
-        now = time.monotonic()
-        upstream.health.heard(now, self._epoch, now - started)
-        self._heard = True
-        return incoming
-
-    def _framed(self, head: bytes) -> bytes:
-        # RFC 9112 6: framing is made here, from what was parsed; nothing of the client's is passed on.
-        message = self.request.message
-        body = self._body
-        if body is None:
-            if message.length is None or message.trailers:
-                trailer = message.headers.get(b"trailer")
-                line = b"Trailer: %b\r\n" % trailer if trailer else b""
-                return b"%bTransfer-Encoding: chunked\r\n%b\r\n" % (head, line)
-            return b"%bContent-Length: %d\r\n\r\n" % (head, message.length)
-        return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
-
-    def _pass_on(self, incoming: Incoming) -> None:
-        # An interim response (RFC 9110 15.2).
-        if incoming.status == 100:
-            if self.upload is not None:
-                self.upload.go()  # the server says 100 to the client by itself as soon as the body is read
-            return
-        if self.deadline != math.inf:
-            self.deadline = time.monotonic() + self.settings.first_byte_timeout
-        fields = self.mounted.response_fields(incoming, self.request, self.peer)
-        lines = header_lines(fields)
-        self.response.send_interim(incoming.status, b"".join(lines.values()))
-
     def _switch(self, incoming: Incoming) -> None:
         assert self.connection is not None and self.upstream is not None
-        if not self._upgrade or not upgrade_granted(self._upgrade, incoming.pairs):
+        if not self.upgrade or not upgrade_granted(self.upgrade, incoming.pairs):
             raise BadGateway(f"{self._name()}: it has switched to a protocol that nobody has asked for")
         self._stop_upload()
         connection, self.connection = self.connection, None
         open_tunnel(self, connection, incoming)
 
-    def _give_back(self, may_go_on: bool) -> None:
+    def _give_back(self, incoming: Incoming) -> None:
         upload, connection, upstream = self.upload, self.connection, self.upstream
-        if may_go_on and connection is not None and upstream is not None and (upload is None or upload.done):
+        if connection is not None and upstream is not None and (upload is None or upload.done):
             self.connection = None
-            upstream.pool.give(connection)
+            if self.doubtful and incoming.announces_body:
+                upstream.pool.give(connection, doubtful=True)
+            else:
+                upstream.pool.give(connection)
 
     def _stop_upload(self) -> None:
         if self.upload is not None:
@@ -295,10 +232,10 @@ class Exchange:
     def _abandon(self) -> None:
         if self.upstream is not None:
             upstream, self.upstream = self.upstream, None
-            if self._heard:
+            if self.heard:
                 upstream.health.finished()
             else:
-                upstream.health.abandoned(time.monotonic(), self._epoch)
+                upstream.health.abandoned(time.monotonic(), self.epoch)
             upstreams = self.proxy.upstreams
             if upstreams.waiting:
                 upstreams.next()

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from greenbas.errors import GreenbasError
 
-__all__ = ["BadGateway", "GatewayTimeout", "LoopDetected", "Outside", "ProxyFailure", "Refused", "Unavailable"]
+__all__ = [
+    "BadGateway",
+    "ClientGone",
+    "GatewayTimeout",
+    "LoopDetected",
+    "Outside",
+    "ProxyFailure",
+    "Refused",
+    "Unavailable",
+]
 
 
 class ProxyFailure(GreenbasError):
@@ -50,3 +59,10 @@ class Refused(ProxyFailure):
     """403: the gateway does not go there."""
 
     status = 403
+
+
+class ClientGone(Exception):
+    """The client is not there any more: nobody needs an answer."""
+
+    def __str__(self) -> str:
+        return "the client has gone"

@@ -35,7 +35,8 @@ _DROPPED_BOTH_WAYS = """
 # "Proxy" becomes HTTP_PROXY in a CGI environment, which HTTP clients obey (httpoxy, CVE-2016-5385). HTTP2-Settings
 # belongs to the upgrade to h2c, which would carry requests past this proxy.
 _DROPPED_REQUEST = frozenset(f"{_DROPPED_BOTH_WAYS} proxy expect http2-settings".encode().split())
-_DROPPED_RESPONSE = frozenset(_DROPPED_BOTH_WAYS.encode().split()) - {b"host"}
+# Alt-Svc names other ports and protocols of the backend, and clients would ask ours for them (RFC 7838 3).
+_DROPPED_RESPONSE = frozenset(f"{_DROPPED_BOTH_WAYS} alt-svc".encode().split()) - {b"host"}
 
 # What applications are known to believe about the client, or about the path that was asked for before a proxy.
 _ORIGIN = frozenset(

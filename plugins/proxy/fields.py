@@ -125,4 +125,4 @@ class Fields:
 
 
 # Dropped when they come from outside; a hook may mean them.
-_FOR_HOOKS = frozenset({b"host", b"proxy-authorization", b"proxy-authenticate"})
+_FOR_HOOKS = frozenset({b"alt-svc", b"host", b"proxy-authorization", b"proxy-authenticate"})

@@ -11,24 +11,12 @@ from collections.abc import Iterable, Sequence
 
 from greenbas.errors import SettingError
 from greenbas_plugins.proxy import fieldnames
-from greenbas_plugins.proxy.fieldnames import END_TO_END, PLAIN, UNDERSCORE, Kinds
+from greenbas_plugins.proxy.fieldnames import END_TO_END, UNDERSCORE, Kinds
+from greenbas_plugins.proxy.hops import one_forward_less
 from greenbas_plugins.proxy.provenance import Peer, extended, outer_prefix
+from greenbas_plugins.proxy.upgrades import items
 
-__all__ = [
-    "MAX_HOPS",
-    "Forwarding",
-    "Pairs",
-    "Peer",
-    "encode_head",
-    "forwards_left",
-    "request_trailers",
-    "response_trailers",
-    "upgrade_asked",
-    "upgrade_granted",
-    "via_hops",
-]
-
-MAX_HOPS = 32  # entries of Via; who has been through so many proxies runs in a circle
+__all__ = ["Forwarding", "Pair", "Pairs", "Peer", "encode_head"]
 
 Pair = tuple[bytes, bytes]
 Pairs = Sequence[Pair]
@@ -37,10 +25,7 @@ _REQUEST_KINDS = Kinds()
 _RESPONSE_KINDS = Kinds(responses=True)
 # What Connection says nearly always; no field has one of these names.
 _COMMON = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close", b"Upgrade", b"upgrade", b""})
-_DIGITS = re.compile(rb"[0-9]{1,9}")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
-# Protocols that would carry HTTP requests past everything that checks them here.
-_NO_UPGRADE = re.compile(rb"h2c?|(?:http|tls)(?:/.*)?", re.IGNORECASE)
 
 
 class Forwarding:
@@ -186,9 +171,9 @@ class Forwarding:
                 if trusted:
                     family.append(pair)
             elif kind == fieldnames.TE:
-                trailers = trailers or b"trailers" in _items(value)
+                trailers = trailers or b"trailers" in items(value)
             elif kind == fieldnames.MAX_FORWARDS:
-                fields += _one_forward_less(method, pair)
+                fields += one_forward_less(method, pair)
             elif self._goes_on(kind):
                 fields.append(pair)
         return fields, family, trailers
@@ -210,74 +195,7 @@ def encode_head(start: bytes, fields: Iterable[Pair]) -> bytes:
     return b"\r\n".join([start, *lines, b"\r\n"])
 
 
-def upgrade_asked(pairs: Pairs) -> bytes:
-    """The protocols that a request asks to switch to, as Upgrade names them; b"" for none.
-
-    HTTP/2 and TLS are left out: nothing here could look into what follows, and requests would reach the backend that
-    nobody has checked (h2c smuggling). An Upgrade that Connection does not name is none (RFC 9110 7.8).
-    """
-    if b"upgrade" not in _items(_joined(pairs, b"connection")):
-        return b""
-    asked = [item.strip(b" \t") for item in _joined(pairs, b"upgrade").split(b",")]
-    return b", ".join([item for item in asked if _TOKEN.fullmatch(item) and not _NO_UPGRADE.fullmatch(item)])
-
-
-def upgrade_granted(asked: bytes, pairs: Pairs) -> bool:
-    """Whether a 101 response switches to what was asked for (RFC 9110 15.2.2).
-
-    Args:
-        asked: from `upgrade_asked`.
-        pairs: the fields of the response.
-    """
-    granted = _items(_joined(pairs, b"upgrade"))
-    return bool(granted) and granted <= _items(asked) and b"upgrade" in _items(_joined(pairs, b"connection"))
-
-
-def forwards_left(method: str, pairs: Pairs) -> int | None:
-    """How many proxies a TRACE or OPTIONS request may still go through (RFC 9110 7.6.2).
-
-    Returns:
-        None without limit, which is so for all other methods and for a value that is no number; with 0 the request is
-        to be answered here.
-    """
-    if method not in ("TRACE", "OPTIONS"):
-        return None
-    values = [value for name, value in pairs if name.lower() == b"max-forwards"]
-    return min([int(value) for value in values if _DIGITS.fullmatch(value)], default=None)
-
-
-def via_hops(pairs: Pairs) -> int:
-    """How many proxies a message has come through, by its Via fields; over `MAX_HOPS` means 508 (RFC 5842 7.2)."""
-    return sum([value.count(b",") + 1 for name, value in pairs if name.lower() == b"via"])
-
-
-def request_trailers(pairs: Pairs) -> list[Pair]:
-    """The fields behind a request's body that may go on; none that could pass for one that was checked."""
-    return [pair for pair in pairs if _REQUEST_KINDS[pair[0]] == PLAIN and pair[0].lower() not in END_TO_END]
-
-
-def response_trailers(pairs: Pairs) -> list[Pair]:
-    """The fields behind a response's body that may go on (RFC 9110 6.5.1)."""
-    return [pair for pair in pairs if _RESPONSE_KINDS[pair[0]] == PLAIN and pair[0].lower() not in END_TO_END]
-
-
-def _joined(pairs: Pairs, wanted: bytes) -> bytes:
-    return b",".join([value for name, value in pairs if name.lower() == wanted])
-
-
-def _items(value: bytes) -> set[bytes]:
-    # A list of tokens (RFC 9110 5.6.1), in lower case. One with parameters is none of those that are looked for.
-    return {item for item in (part.strip(b" \t") for part in value.lower().split(b",")) if item}
-
-
 def _without_nominated(fields: list[Pair], connection: bytes) -> list[Pair]:
-    nominated = _items(connection) - END_TO_END
+    nominated = items(connection) - END_TO_END
     # Host stands first in a request, and Host is end-to-end.
     return [pair for pair in fields if pair[0].lower() not in nominated]
-
-
-def _one_forward_less(method: str, pair: Pair) -> Pairs:
-    if method not in ("TRACE", "OPTIONS"):
-        return (pair,)
-    left = forwards_left(method, (pair,))
-    return ((pair[0], b"%d" % max(0, left - 1)),) if left is not None else ()

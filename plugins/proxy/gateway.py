@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from greenbas import Request, Response
 from greenbas.errors import IncorrectUse, SettingError
 from greenbas.vfs import Directory
+from greenbas_plugins.proxy.credentials import without_session
 from greenbas_plugins.proxy.failure import Refused
 from greenbas_plugins.proxy.mounted import RequestOut
 from greenbas_plugins.proxy.origin import Origin, parse_origin
@@ -178,13 +179,11 @@ class Gateway(Directory):
     def _without_secrets(self, request: Request, out: RequestOut) -> None:
         # What lets a client in here is none of the other sites' business.
         out.headers.remove("Authorization")
-        own = request.sessions.parameter
-        cookies = [one.strip() for one in (out.headers.get("Cookie") or "").split(";")]
-        kept = [one for one in cookies if one and not one.partition("=")[0].endswith(own)]
-        if len(kept) != len(cookies):
+        cookies = "; ".join(out.headers.get_all("Cookie"))
+        if cookies and (kept := without_session(cookies, request)) != cookies:
             out.headers.remove("Cookie")
             if kept:
-                out.headers.set("Cookie", "; ".join(kept))
+                out.headers.set("Cookie", kept)
         if self._rewrite is not None:
             self._rewrite(request, out)
 

@@ -1,105 +1,23 @@
 """`Health`: whether one server may be given a request, from how the requests before it went and from active checks.
 
-==========  ===================================================  ==========================================
-state       event                                                next
-==========  ===================================================  ==========================================
-UP          the last `fails` failures lie within `window`, and   DOWN for `down_time`
-            at most as many answers came between them
-UP          `fall` checks failed in a row                        SICK
-DOWN        a request begins (`ready` once its time is over)     TRIAL
-DOWN        `fall` checks failed in a row                        SICK
-DOWN        `rise` checks passed in a row                        UP
-TRIAL       its request is answered                              UP
-TRIAL       its request fails                                    DOWN, twice as long as before
-TRIAL       its request is abandoned                             DOWN, due at once
-TRIAL       `fall` checks failed, `rise` checks passed in a row  SICK, UP
-SICK        `rise` checks passed in a row                        UP
-==========  ===================================================  ==========================================
-
-A request that ends in another state than it began in (its epoch is over) is counted and moves nothing: it says how
-the server was, not how it is. Nothing here reads a clock; `now` is in seconds of any clock that never goes back.
+The states and what leads from one to the next stand in healthstatus.py. A request that ends in another state than it
+began in (its epoch is over) is counted and moves nothing: it says how the server was, not how it is. An answer that is
+cut short in the middle is a failure. Nothing here reads a clock; `now` is in seconds of any clock that never goes back.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import deque
-from dataclasses import dataclass
 
 from greenbas.errors import SettingError
+from greenbas_plugins.proxy.healthsettings import HealthSettings
+from greenbas_plugins.proxy.healthstatus import HealthStatus, State, percentile
 
-__all__ = ["Health", "HealthSettings", "HealthStatus", "State"]
+__all__ = ["Health"]
 
 LATENCIES = 256  # the last so many are kept for the percentiles of the status page
 MAX_WHY = 200  # characters of the last error; it may quote what the server sent
 FOREVER = float("inf")
-
-
-class State(enum.StrEnum):
-    """What is thought of a server; the table is in the docstring of this module."""
-
-    UP = "up"
-    DOWN = "down"
-    TRIAL = "trial"
-    SICK = "sick"
-
-
-@dataclass(frozen=True, slots=True)
-class HealthSettings:
-    """When a server counts as down.
-
-    Args:
-        fails: failures that take it out (the default of nginx is 1, which one cut transfer reaches).
-        window: seconds in which they have to happen.
-        down_time: seconds until the first trial; doubled by each trial that fails.
-        max_down_time: seconds, the limit of that.
-        rise: active checks that must pass in a row for a server to come back (haproxy: 2).
-        fall: active checks that must fail in a row to take it out (haproxy: 3).
-
-    Raises:
-        SettingError: a value is out of its range.
-    """
-
-    fails: int = 3
-    window: float = 10.0
-    down_time: float = 1.0
-    max_down_time: float = 30.0
-    rise: int = 2
-    fall: int = 3
-
-    def __post_init__(self) -> None:
-        for label in ("fails", "rise", "fall"):
-            number = getattr(self, label)
-            if type(number) is not int or number < 1:
-                raise SettingError(f"{label}: {number!r:.80} is not a whole number of 1 or more")
-        for label in ("window", "down_time", "max_down_time"):
-            seconds = getattr(self, label)
-            if type(seconds) not in (int, float) or not 0 < seconds < FOREVER:
-                raise SettingError(f"{label}: {seconds!r:.80} is not a number of seconds above 0")
-        if self.max_down_time < self.down_time:
-            raise SettingError(f"max_down_time: {self.max_down_time} is below down_time, {self.down_time}")
-
-
-@dataclass(frozen=True, slots=True)
-class HealthStatus:
-    """One server as the status page shows it.
-
-    `p50` and `p95` are seconds to the first byte of an answer, None before the first; `due_in` the seconds until the
-    next trial, None when there will be none because active checks took the server out.
-    """
-
-    name: str
-    state: State
-    weight: int
-    limit: int
-    in_flight: int
-    served: int
-    failures: int
-    p50: float | None
-    p95: float | None
-    last_error: str
-    due_in: float | None
-
 
 _DEFAULTS = HealthSettings()
 
@@ -201,26 +119,37 @@ class Health:
         self.in_flight += 1
         return self.epoch
 
-    def heard(self, now: float, epoch: int, latency: float) -> None:
+    def heard(self, now: float, epoch: int, latency: float) -> int:
         """The server has answered; the request goes on until `finished`.
 
         Args:
             now: the time in seconds.
             epoch: from `begin`.
             latency: seconds until the first byte of the answer.
+
+        Returns:
+            The epoch for what follows: a trial ends here.
         """
         self.served += 1
         self._latencies.append(latency)
         if epoch == self.epoch and self.state is State.TRIAL:
             self._recover()
+            return self.epoch
+        return epoch
+
+    def cut_short(self, now: float, epoch: int, why: str) -> None:
+        """The server has answered, and not kept it up: it broke off, fell silent, or sent nonsense. `finished` follows.
+
+        Args:
+            now: the time in seconds.
+            epoch: from `heard`.
+            why: one line for logs and the status page.
+        """
+        self.served -= 1
+        self._count_failure(now, epoch, why)
 
     def finished(self) -> None:
         """A request is over, and what is to be said about it has been said."""
-        self.in_flight -= 1
-
-    def succeeded(self, now: float, epoch: int, latency: float) -> None:
-        """The server has answered, and the request is over: `heard` and `finished` in one."""
-        self.heard(now, epoch, latency)
         self.in_flight -= 1
 
     def failed(self, now: float, epoch: int, why: str) -> None:
@@ -232,6 +161,9 @@ class Health:
             why: one line for logs and the status page.
         """
         self.in_flight -= 1
+        self._count_failure(now, epoch, why)
+
+    def _count_failure(self, now: float, epoch: int, why: str) -> None:
         self.failures += 1
         self.last_error = why[:MAX_WHY]
         if epoch != self.epoch:
@@ -308,13 +240,8 @@ class Health:
             in_flight=self.in_flight,
             served=self.served,
             failures=self.failures,
-            p50=_at(ordered, 50),
-            p95=_at(ordered, 95),
+            p50=percentile(ordered, 50),
+            p95=percentile(ordered, 95),
             last_error=self.last_error,
             due_in=due if due < FOREVER else None,
         )
-
-
-def _at(ordered: list[float], percent: int) -> float | None:
-    # The value that so many percent do not exceed (nearest rank).
-    return ordered[-(-len(ordered) * percent // 100) - 1] if ordered else None

@@ -6,6 +6,7 @@ one side takes for the end of a message and the other does not is how answers re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import httptools
@@ -20,6 +21,7 @@ REMEMBERED = 256
 REMEMBERED_SIZE = 2048  # bytes
 GLIMPSES = 2048
 BODILESS = frozenset({204, 304})  # RFC 9110 15.3.5, 15.4.5
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _URLS = frozenset(
     {b"location", b"content-location", b"refresh", b"link", b"set-cookie", b"sourcemap", b"service-worker-allowed"}
 )
@@ -65,6 +67,11 @@ class Incoming:
         if method == "HEAD" or self.status in BODILESS:
             return 0
         return None if self.chunked else self.length
+
+    @property
+    def announces_body(self) -> bool:
+        """Whether the head speaks of a body, be there one or not."""
+        return self.chunked or bool(self.length)
 
     def _check(self) -> None:
         if self.chunked:
@@ -146,6 +153,8 @@ def parse(head: bytes) -> Incoming:
     if not seen.whole:
         raise BadGateway("the head of its answer has no end where its empty line is")
     reason = seen.reason.decode("latin-1")
+    if _CONTROL.search(seen.reason):
+        raise BadGateway(f"a control character in the reason {seen.reason[:40]!r}")
     if not (reason.isascii() and reason.isprintable()):
         reason = ""
     return Incoming(parser.get_status_code(), reason, seen.fields, head[7:8] == b"1")

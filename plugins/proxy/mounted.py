@@ -7,11 +7,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from greenbas import Request
+from greenbas_plugins.proxy.credentials import without_own
 from greenbas_plugins.proxy.failure import LoopDetected, Outside
 from greenbas_plugins.proxy.fields import Fields
-from greenbas_plugins.proxy.forwarding import MAX_HOPS, Forwarding, Peer, upgrade_asked, via_hops
+from greenbas_plugins.proxy.forwarding import Forwarding, Peer
+from greenbas_plugins.proxy.hops import MAX_HOPS, via_hops
 from greenbas_plugins.proxy.incoming import Incoming
 from greenbas_plugins.proxy.rewriting import rewritten_request, rewritten_response
+from greenbas_plugins.proxy.upgrades import upgrade_asked
 from greenbas_plugins.proxy.urlmap import Here, UrlMap, backend_target
 
 if TYPE_CHECKING:
@@ -92,9 +95,11 @@ class Mounted:
             LoopDetected: it has come through too many proxies.
         """
         message = request.message
-        # The way of most requests: client and target have been here before.
+        # What is kept of a login depends on more than the fields. The way of most requests: client and target have been
+        # here before.
+        logged_in = request.used_session is not None
         whole = message.target, path, message.fields, peer, request.method, upstream
-        if (found := self._whole.get(whole)) is not None and message.complete and not upgrade:
+        if (found := self._whole.get(whole)) is not None and message.complete and not (upgrade or logged_in):
             return found
         forwarding = self._forwardings[upstream]
         find = _remembered_target if len(message.target) < REMEMBERED else backend_target
@@ -102,7 +107,7 @@ class Mounted:
         if self._rewrite is not None:
             return self._rewritten(self._rewrite, request, target, self._fields(request, peer, upstream, upgrade))
         # What a client sends again and again is made once. A target with a host in it has that one, not the field's.
-        usual = message.complete and not upgrade and message.target[:1] == b"/"
+        usual = message.complete and not (upgrade or logged_in) and message.target[:1] == b"/"
         usual = usual and b"destination" not in message.headers
         key = message.fields, peer, request.method, forwarding
         block = self._known.get(key) if usual else None
@@ -145,7 +150,7 @@ class Mounted:
         pairs = message.fields.pairs
         if b"via" in message.headers and via_hops(pairs) > MAX_HOPS:
             raise LoopDetected(f"the request has come through more than {MAX_HOPS} proxies: they go round in a circle")
-        fields: list[Pair] | None = self._forwardings[upstream].request(
+        fields = self._forwardings[upstream].request(
             pairs,
             peer,
             message.authority,
@@ -155,15 +160,17 @@ class Mounted:
             upgrade=upgrade,
             fallback=upstream.origin.authority.encode(),
         )
+        if request.used_session is not None and not self._settings.pass_credentials:
+            fields = without_own(fields, request)
         if b"destination" in message.headers or b"if" in message.headers:
             here = self.here(request, peer)
             # With the Host that is sent, which stands first: servers compare the two.
-            sent = dict(fields[:1] if fields else []).get(b"Host", upstream.origin.authority.encode())
-            origin = b"%b://%b" % (upstream.origin.url.partition(":")[0].encode(), sent)
-            fields = rewritten_request(fields or [], self.urls, here, origin)
-            if fields is None:
+            origin = b"%b://%b" % (upstream.origin.scheme.encode(), fields[0][1])
+            rewritten = rewritten_request(fields, self.urls, here, origin)
+            if rewritten is None:
                 raise Outside("the Destination of the request is not a place of this backend")
-        return fields or []
+            return rewritten
+        return fields
 
     def _remember(self, key: tuple[object, Peer, str, Forwarding], block: bytes) -> None:
         # The server has one object for sections that come again; the others come once. The number of a section that is

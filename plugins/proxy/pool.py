@@ -9,6 +9,9 @@ from greenbas_plugins.proxy.backend import BackendConnection
 __all__ = ["Pool"]
 
 A_MOMENT = 0.01  # seconds
+# A broken backend sends a body where none can be: with HEAD, or 304. It may come later than the head, as the backend's
+# kernel keeps small segments back until the one before is acknowledged, which takes 40 ms at worst.
+REST = 0.05  # seconds
 
 
 class Pool:
@@ -19,7 +22,7 @@ class Pool:
         seconds: for how long.
 
     Attributes:
-        idle: those that wait, the one used last at the end.
+        idle: those that wait, the one used last at the end; at the beginning those that rest, which are taken last.
         closed: whether nothing is kept any more.
     """
 
@@ -42,6 +45,11 @@ class Pool:
         idle = self.idle
         while idle:
             connection = idle.pop()
+            if connection.doubtful:
+                if time.monotonic() - connection.since < REST:
+                    idle.append(connection)  # the others in front of it rest for longer
+                    return None
+                connection.doubtful = False
             if (repeatable and time.monotonic() - connection.since < A_MOMENT) or connection.is_alive():
                 connection.reused = connection.busy = True
                 connection.heard = False
@@ -49,8 +57,13 @@ class Pool:
             connection.close()
         return None
 
-    def give(self, connection: BackendConnection) -> None:
-        """Keep a connection whose response has been read to its end; with bytes behind that it is closed."""
+    def give(self, connection: BackendConnection, *, doubtful: bool = False) -> None:
+        """Keep a connection whose response has been read to its end; with bytes behind that it is closed.
+
+        Args:
+            connection: the connection.
+            doubtful: whether there may be more to come although there must not: it rests for a while.
+        """
         if self.closed or connection.buffer or len(self.idle) >= self._most or connection.stream.closed:
             connection.close()
             return
@@ -58,16 +71,20 @@ class Pool:
         connection.busy = False
         connection.on_stale = self._drop
         connection.stream.park(connection.stale)
-        self.idle.append(connection)
+        if doubtful:
+            connection.rest()
+            self.idle.insert(0, connection)
+        else:
+            self.idle.append(connection)
 
     def sweep(self, now: float) -> None:
         """Close what has waited for too long."""
         idle = self.idle
-        if idle and now - idle[0].since > self._seconds:
+        late = [one for one in idle if now - one.since > self._seconds]
+        if late:
             self.idle = [one for one in idle if now - one.since <= self._seconds]
-            for connection in idle:
-                if now - connection.since > self._seconds:
-                    connection.close()
+            for connection in late:
+                connection.close()
 
     def clear(self) -> None:
         """Close all that wait: the backend has died, and theirs is the next failure."""

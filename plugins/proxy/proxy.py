@@ -16,8 +16,9 @@ from greenbas.errors import RemoteProtocolError
 from greenbas_plugins.proxy.balance import cookie_value
 from greenbas_plugins.proxy.check import check
 from greenbas_plugins.proxy.exchange import Exchange
-from greenbas_plugins.proxy.health import HealthStatus
+from greenbas_plugins.proxy.healthstatus import HealthStatus
 from greenbas_plugins.proxy.hooks import ModifyResponse, OnError
+from greenbas_plugins.proxy.hops import forwards_left
 from greenbas_plugins.proxy.incoming import IncomingHeads
 from greenbas_plugins.proxy.mounted import Mounted, Rewrite
 from greenbas_plugins.proxy.pool import Pool
@@ -33,6 +34,7 @@ __all__ = ["Proxy"]
 # Servers differ about parameters and backslashes in paths: Tomcat takes "..;a" for "..", and IIS "\\" for "/".
 _CLIMBS = re.compile(r"(?:^|[/\\])\.\.(?:;[^/\\]*)?(?:[/\\]|$)")
 MOUNTS = 16  # paths at which one proxy is found: one, but for directories whose function asks for others
+METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"  # of what is asked about a proxy itself
 PATH_SAFE = "/:@!$&'()*+,;=~-._"
 
 
@@ -88,6 +90,13 @@ class Proxy:
         """
         if ".." in path and _CLIMBS.search(path):
             raise RemoteProtocolError(f"the path {path[:80]!r} may mean another place to the backend than it does here")
+        if b"max-forwards" in request.message.headers and _ends_here(request):
+            response.set_header("Allow", METHODS)
+            if request.method == "TRACE":
+                response.send_error(405)  # which would show what proxies before this one have added (RFC 9110 9.3.8)
+            else:
+                response.set_status(204)
+            return
         asked = request.path
         place = asked[: len(asked) - len(path)] if asked.endswith(path) else "/"
         mounted = self._mounts.get(place) or self._mount(place)
@@ -165,3 +174,8 @@ class Proxy:
                 spawn(check, upstream, self.settings, name=f"health check of {upstream.origin}")
             sleep(self.settings.health_interval)
         self._checker = None
+
+
+def _ends_here(request: Request) -> bool:
+    # RFC 9110 7.6.2: who is to pass it on no further is the one who is asked.
+    return forwards_left(request.method, request.message.fields.pairs) == 0

@@ -54,7 +54,12 @@ class ProxySettings:
         max_fails: failures in a row after which a backend is left alone.
         fail_timeout: seconds for which it is.
         retry_after: seconds that a 503 asks the client to wait.
-        half_close: whether a client that sends no more may still read; False cancels its request.
+        half_close: whether a client that sends no more may still read. Nearly always it has gone instead, so before its
+            answer it is asked by an interim response (102): a system where nobody reads any more says so by a reset. If
+            it ends in the middle of an answer, it counts as gone. False cancels its request in both cases, as nginx
+            does.
+        pass_credentials: pass on what has let a client in here: the cookie of its session, and the Authorization with
+            which it has logged in. Else no backend gets either; a rewrite hook can tell it who the user is.
         rewrite_links: change absolute URLs of the backend in HTML to those of the proxy.
         splice_above: bytes of a body, or what is left of it, from which on the kernel moves it by itself.
         max_head: bytes of the head of a response.
@@ -79,6 +84,7 @@ class ProxySettings:
     fail_timeout: float = FAIL_TIMEOUT
     retry_after: int = RETRY_AFTER
     half_close: bool = True
+    pass_credentials: bool = False
     rewrite_links: bool = False
     splice_above: int = SPLICE_ABOVE
     max_head: int = MAX_HEAD

@@ -1,4 +1,4 @@
-"""`splice`: a body from one socket to another inside the kernel, through a pipe (Linux splice(2))."""
+"""Bodies from one socket to another inside the kernel, through a pipe (Linux splice(2)); also those of requests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from greenbas import Request
 from greenbas.dispatcher import close_fd
 from greenbas.errors import NetError, SocketClosed
 from greenbas.net import Stream
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from greenbas_plugins.proxy.body import IncomingBody
     from greenbas_plugins.proxy.exchange import Exchange
 
-__all__ = ["splice"]
+__all__ = ["splice", "splice_up"]
 
 # Bytes that the pipe holds. The kernel gives a user 64 MiB in all pipes before it makes new ones small.
 PIPE_SIZE = 256 * 1024
@@ -43,18 +44,16 @@ def splice(exchange: Exchange, body: IncomingBody, client: Stream) -> int:
     if client.secure or connection.stream.secure or connection.buffer or not _FLAGS:
         return 0
     source, moved = connection.stream, 0
-    try:
-        outlet, inlet = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return 0  # no descriptors are left: it goes another way
+    if (pipe := _pipe()) is None:
+        return 0
+    outlet, inlet = pipe
     before = client.claim_writing()
     try:
-        _enlarge(inlet)
         while body.left:
             count = _fill(exchange, source, inlet, body.left)
             if not count:
                 break
-            _empty(outlet, client, count)
+            _empty(outlet, client, count, WRITE_TIMEOUT)
             body.moved(count)
             moved += count
             client.took(count)
@@ -65,11 +64,61 @@ def splice(exchange: Exchange, body: IncomingBody, client: Stream) -> int:
     return moved
 
 
-def _enlarge(pipe: int) -> None:
+def splice_up(request: Request, backend: Stream, timeout: float) -> BaseException | None:
+    """Move the rest of a sized body from the client to the backend, as far as that goes; what is left is to be read.
+
+    Args:
+        request: whose body it is; what had arrived of that has been sent already.
+        backend: where it goes.
+        timeout: seconds in which the backend has to take at least something.
+
+    Returns:
+        Why the backend has not got all that the client has lost; None if it has.
+
+    Raises:
+        BodyTimeout, IncompleteBody: the client's fault.
+    """
+    if backend.secure or not _FLAGS or (pipe := _pipe()) is None:
+        return None
+    outlet, inlet = pipe
+    failure: BaseException | None = None
+
+    def move(client: Stream, left: int) -> int:
+        nonlocal failure
+        try:
+            count = os.splice(client.sock.fileno(), inlet, min(left, PIPE_SIZE), flags=_FLAGS)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return 0
+        try:
+            _empty(outlet, backend, count, timeout)
+            backend.took(count)
+        except BaseException as error:  # also of being killed: what has been taken has to be told first
+            failure = error
+        return count
+
+    before = backend.claim_writing()
     try:
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        while failure is None and request.stream.take_by(move):
+            pass
+    finally:
+        backend.release_writing(before)
+        close_fd(outlet)
+        close_fd(inlet)
+    return failure
+
+
+def _pipe() -> tuple[int, int] | None:
+    try:
+        outlet, inlet = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return  # this user has many pipes already: 64 KiB do as well
+        return None  # no descriptors are left: it goes another way
+    try:
+        fcntl.fcntl(inlet, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+    except OSError:
+        pass  # this user has many pipes already: 64 KiB do as well
+    return outlet, inlet
 
 
 def _fill(exchange: Exchange, source: Stream, inlet: int, most: int) -> int:
@@ -88,11 +137,11 @@ def _fill(exchange: Exchange, source: Stream, inlet: int, most: int) -> int:
             return 0
 
 
-def _empty(outlet: int, client: Stream, count: int) -> None:
+def _empty(outlet: int, target: Stream, count: int, timeout: float) -> None:
     while count:
         try:
-            count -= os.splice(outlet, client.sock.fileno(), count, flags=_FLAGS)
+            count -= os.splice(outlet, target.sock.fileno(), count, flags=_FLAGS)
         except BlockingIOError:
-            client.wait_writable(WRITE_TIMEOUT)
+            target.wait_writable(timeout)
         except OSError as error:
             raise SocketClosed(f"the connection broke while sending: {error.strerror}") from error

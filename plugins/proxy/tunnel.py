@@ -175,7 +175,7 @@ def open_tunnel(exchange: Exchange, connection: BackendConnection, incoming: Inc
         lines = header_lines(exchange.mounted.response_fields(incoming, request, exchange.peer))
         for name in ("upgrade", "connection"):
             lines.pop(name, None)
-        fields = b"Upgrade: %b\r\nConnection: Upgrade\r\n%b" % (granted, b"".join(lines.values()))
+        fields = b"Upgrade: %b\r\nConnection: Upgrade\r\n%b%b" % (granted, b"".join(lines.values()), exchange.cookie)
         head = response.switch_protocols(fields)
         stream, data = request.detach()
         stream.peername()  # which remembers it: the access log asks when the client is gone

@@ -11,13 +11,14 @@ from gevent.event import Event
 
 from greenbas import Request, spawn
 from greenbas.errors import NetError, RemoteProtocolError
-from greenbas_plugins.proxy.forwarding import request_trailers
+from greenbas_plugins.proxy.splicing import splice_up
+from greenbas_plugins.proxy.trailers import request_trailers, trailer_lines
 
 if TYPE_CHECKING:
     from greenbas.net import Stream
     from greenbas_plugins.proxy.exchange import Exchange
 
-__all__ = ["Upload", "trailer_lines"]
+__all__ = ["Upload"]
 
 # RFC 9110 10.1.1: a client must not wait for 100 for ever, as a server may know nothing of it. curl waits as long.
 CONTINUE_SECONDS = 1.0
@@ -44,6 +45,7 @@ class Upload:
         self.begun = False
         self.done = False
         self.problem: Exception | None = None
+        self._above: float = max(1, exchange.settings.splice_above)
         self._greenlet: Any = spawn(self._run, name=f"upload {exchange.request.method} {exchange.request.target}")
 
     def go(self) -> None:
@@ -68,28 +70,53 @@ class Upload:
             try:
                 piece = next(pieces, b"")
             except (RemoteProtocolError, NetError) as error:
-                # The client's fault. The backend sees the end of the connection, and no complete request.
-                self.problem = error
-                self._connection.close()
+                self._fail(error)
                 return
             if not piece:
                 break
-            if not self._send(stream, piece, timeout):
+            if not (self._send(stream, piece, timeout) and self._splice(stream, timeout)):
                 return
         self.done = True
         if exchange.deadline == math.inf and exchange.awaits_head:
             exchange.deadline = time.monotonic() + exchange.settings.first_byte_timeout
 
+    # Both return whether it went. If not, the backend may have answered already: whoever reads from it will see.
+
     def _send(self, stream: Stream, piece: bytes, timeout: float) -> bool:
-        # Whether it went. If not, the backend may have answered already: whoever reads from it will see.
         try:
             stream.write(piece, timeout)
-        except TimeoutError as error:
-            self._exchange.end_late(f"it took nothing of the request for {timeout:g} s ({error})")
-            return False
-        except NetError:
+        except NetError as error:
+            self._give_up(error, timeout)
             return False
         return True
+
+    def _splice(self, stream: Stream, timeout: float) -> bool:
+        request = self._exchange.request
+        message = request.message
+        if message.length is None or message.chunks or message.length - message.received < self._above:
+            return True
+        received = message.received
+        try:
+            failure = splice_up(request, stream, timeout)
+        except (RemoteProtocolError, NetError) as error:
+            self._fail(error)
+            return False
+        if isinstance(failure, NetError):
+            self._give_up(failure, timeout)
+        elif failure is not None:
+            raise failure
+        elif message.received == received:
+            self._above = math.inf  # one of the two is encrypted
+        return failure is None
+
+    def _give_up(self, error: NetError, timeout: float) -> None:
+        if isinstance(error, TimeoutError):
+            self._exchange.end_late(f"it took nothing of the request for {timeout:g} s ({error})")
+
+    def _fail(self, error: Exception) -> None:
+        # The client's fault. The backend sees the end of the connection, and no complete request.
+        self.problem = error
+        self._connection.close()
 
 
 def _framed(request: Request) -> Iterator[bytes]:
@@ -100,8 +127,3 @@ def _framed(request: Request) -> Iterator[bytes]:
     for chunk in request.stream.chunks():
         yield b"%x\r\n%b\r\n" % (len(chunk), chunk)
     yield b"0\r\n" + trailer_lines(request_trailers(message.trailers)) + b"\r\n"
-
-
-def trailer_lines(fields: list[tuple[bytes, bytes]]) -> bytes:
-    """Trailer fields as lines."""
-    return b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -13,7 +13,8 @@ from greenbas_plugins.proxy.backend import BackendConnection
 from greenbas_plugins.proxy.balance import Balancer
 from greenbas_plugins.proxy.connecting import Admits, open_stream
 from greenbas_plugins.proxy.failure import Unavailable
-from greenbas_plugins.proxy.health import Health, HealthSettings
+from greenbas_plugins.proxy.health import Health
+from greenbas_plugins.proxy.healthsettings import HealthSettings
 from greenbas_plugins.proxy.origin import Origin
 from greenbas_plugins.proxy.pool import Pool
 from greenbas_plugins.proxy.settings import ProxySettings

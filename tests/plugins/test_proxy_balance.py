@@ -7,10 +7,13 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from proxies import succeeded
 
 from greenbas.errors import SettingError
 from greenbas_plugins.proxy.balance import POLICIES, Balancer, cookie_value
-from greenbas_plugins.proxy.health import Health, HealthSettings, State
+from greenbas_plugins.proxy.health import Health
+from greenbas_plugins.proxy.healthsettings import HealthSettings
+from greenbas_plugins.proxy.healthstatus import State
 
 SETTINGS = HealthSettings(fails=1, window=10, down_time=2, max_down_time=60, rise=1, fall=1)
 KEYS = [b"client %d" % number for number in range(3000)]
@@ -194,7 +197,7 @@ def test_all_down_each_is_tried_by_one_request_the_soonest_first(policy: str) ->
     assert second is a
     a.begin(1)
     assert (balancer.choose(1, b"x"), balancer.why(1)) == (None, "trial")
-    b.succeeded(1, epoch, 0.1)
+    succeeded(b, 1, epoch, 0.1)
     assert balancer.choose(1, b"x") is b
 
 
@@ -205,7 +208,7 @@ def test_a_single_server_that_was_restarted_is_found_by_the_next_request() -> No
         take_out(server, 0)
     assert server.due_in(0) > 30
     assert balancer.choose(0) is server
-    server.succeeded(0, server.begin(0), 0.1)
+    succeeded(server, 0, server.begin(0), 0.1)
     assert server.state is State.UP
 
 

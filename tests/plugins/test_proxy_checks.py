@@ -7,12 +7,15 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import h11
 import pytest
 from proxies import OK, answering, behind, field, proxied, proxy_of, raw, read_request, take
 from scripted import Conversation, scripted
 from support import wait_until
 from web import Client, ask, get, head
+
+from greenbas_plugins.proxy.pool import REST
 
 MIB = 1024 * 1024
 
@@ -294,6 +297,7 @@ def usable_after(answer: bytes, method: str, status: int) -> None:
     with behind(answering(answer, OK)) as (server, backend), Client(server) as client:
         found = client.ask(head(f"{method} /app/ HTTP/1.1"))
         assert (found.status, found.body) == (status, b"")
+        gevent.sleep(REST)
         assert client.ask(head("GET /app/ HTTP/1.1")).body == b"ok"
     assert len(backend.said()) == 1
 

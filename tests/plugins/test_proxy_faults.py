@@ -10,7 +10,7 @@ import gevent
 import h11
 import pytest
 from leaks import nothing_left
-from proxies import OK, answering, behind, field, proxied, proxy_of, raw, read_request, take, wait_for_end
+from proxies import OK, answering, behind, field, proxied, proxy_of, raw, read_request, reset, take, wait_for_end
 from scripted import Conversation, scripted
 from support import wait_until
 from web import Client, ask, get, head, serving
@@ -27,10 +27,6 @@ def says(data: bytes, then: Callable[[Conversation], object] = lambda talk: None
             then(conversation)
 
     return run
-
-
-def reset(conversation: Conversation) -> None:
-    conversation.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 # -- one correct answer -------------------------------------------------------------------------------------------

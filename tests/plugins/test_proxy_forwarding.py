@@ -10,17 +10,10 @@ from hypothesis import strategies as st
 from greenbas.errors import LocalProtocolError, SettingError
 from greenbas_plugins.proxy.fieldnames import DROPPED, END_TO_END, PLAIN, Kinds, request_kind, response_kind
 from greenbas_plugins.proxy.fields import Fields
-from greenbas_plugins.proxy.forwarding import (
-    Forwarding,
-    Peer,
-    encode_head,
-    forwards_left,
-    request_trailers,
-    response_trailers,
-    upgrade_asked,
-    upgrade_granted,
-    via_hops,
-)
+from greenbas_plugins.proxy.forwarding import Forwarding, Peer, encode_head
+from greenbas_plugins.proxy.hops import forwards_left, via_hops
+from greenbas_plugins.proxy.trailers import request_trailers, response_trailers
+from greenbas_plugins.proxy.upgrades import upgrade_asked, upgrade_granted
 
 Pair = tuple[bytes, bytes]
 
@@ -498,6 +491,8 @@ def test_whatever_a_trusted_proxy_says_our_hop_stands_last(said: list[tuple[str,
         "Content-Length: 5",
         "Trailer: X-Sum",
         "Upgrade: h2,h2c",
+        'Alt-Svc: h3=":8443"; ma=86400',
+        "ALT-SVC: clear",
     ],
 )
 def test_not_for_the_client(line: str) -> None:

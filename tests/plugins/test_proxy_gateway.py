@@ -6,20 +6,20 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from commands import environment
 from launch import wait_for_address
-from proxies import OK, answering, field
+from proxies import ANN, OK, answering, authenticator, field
 from scripted import scripted
 from support import wait_until
 from web import Client, get, head, serving
 
 from greenbas.errors import SettingError
+from greenbas.vfs import Directory
 from greenbas_plugins.proxy.command import make_server
 from greenbas_plugins.proxy.failure import Refused
-from greenbas_plugins.proxy.gateway import AllowList, Gateway
+from greenbas_plugins.proxy.gateway import AllowList
 from greenbas_plugins.proxy.redirector import redirector
 
 NAMES = [
@@ -64,9 +64,9 @@ def test_addresses(address: str, expected: bool) -> None:
         assert expected
 
 
-def open_gateway(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if somebody had logged in: that is another test's."""
-    monkeypatch.setattr(Gateway, "guard", property(lambda self: object()))
+def open_gateway(made: Directory) -> None:
+    """Let those in who know the password of ANN; more about logins is in test_proxy_login.py."""
+    made.set_auth(authenticator("basic"))
 
 
 def test_without_an_authenticator_it_is_closed() -> None:
@@ -76,16 +76,16 @@ def test_without_an_authenticator_it_is_closed() -> None:
         assert found.status == 403 and b"authenticator" in found.body and not backend.heard
 
 
-def test_a_way_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_way_through() -> None:
     with scripted(answering(OK)) as backend, serving() as server:
         port = backend.port
         made = redirector("gateway", allow=(f"localhost:{port}", "127.0.0.0/8", "::1"))
-        open_gateway(made, monkeypatch)
+        open_gateway(made)
         server.insert(made)
         session = "Cookie: gbsid=0123456789012345678901234567890123456789; a=b; __Host-gbsid=x"
         for host in ("localhost", "127.0.0.1"):
-            assert get(server, f"/gateway/{host}:{port}/x?y", session, "Authorization: Basic eDp5").body == b"ok"
-        assert get(server, f"/gateway/localhost:{port}?y")["location"].endswith(f"/gateway/localhost:{port}/?y")
+            assert get(server, f"/gateway/{host}:{port}/x?y", session, ANN).body == b"ok"
+        assert get(server, f"/gateway/localhost:{port}?y", ANN)["location"].endswith(f"/gateway/localhost:{port}/?y")
         server.stop(0)
     sent = b"".join(sorted(backend.said(2), reverse=True))
     assert sent.startswith(b"GET /x?y HTTP/1.1\r\n") and field(sent, "host")[0] == f"localhost:{port}"
@@ -106,12 +106,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("path", "words"), REFUSED.values(), ids=REFUSED.keys())
-def test_refusals_say_why(path: str, words: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_say_why(path: str, words: bytes) -> None:
     with scripted(answering(OK)) as backend, serving() as server:
         made = redirector("gateway", allow=(f"localhost:{backend.port}", "good.example"))
-        open_gateway(made, monkeypatch)
+        open_gateway(made)
         server.insert(made)
-        found = get(server, "/gateway/" + path.format(port=backend.port))
+        found = get(server, "/gateway/" + path.format(port=backend.port), ANN)
         assert found.status == 403 and words in found.body, found.body
         assert not backend.heard
 
@@ -120,7 +120,9 @@ def test_refusals_say_why(path: str, words: bytes, monkeypatch: pytest.MonkeyPat
 
 
 def options(*backends: str, trust: tuple[str, ...] = ()) -> argparse.Namespace:
-    return argparse.Namespace(backends=list(backends), trust=list(trust), rewrite_links=False, host_header="keep")
+    return argparse.Namespace(
+        backends=list(backends), trust=list(trust), rewrite_links=False, host_header="keep", ca=None
+    )
 
 
 def test_places_of_the_command() -> None:

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from proxies import succeeded
 
 from greenbas.errors import SettingError
-from greenbas_plugins.proxy.health import LATENCIES, MAX_WHY, Health, HealthSettings, State
+from greenbas_plugins.proxy.health import LATENCIES, MAX_WHY, Health
+from greenbas_plugins.proxy.healthsettings import HealthSettings
+from greenbas_plugins.proxy.healthstatus import State
 
 SETTINGS = HealthSettings(fails=3, window=10, down_time=2, max_down_time=5, rise=2, fall=3)
 
@@ -49,7 +52,7 @@ class Play:
 
     def end(self, word: str, epoch: int) -> None:
         if word == "ok":
-            self.server.succeeded(self.now, epoch, 0.01)
+            succeeded(self.server, self.now, epoch, 0.01)
         elif word == "fail":
             self.server.failed(self.now, epoch, "connection refused")
         else:
@@ -192,7 +195,7 @@ def test_heard_ends_the_trial_before_the_transfer_ends() -> None:
 def test_status() -> None:
     server = make(weight=3, limit=9)
     for latency in range(1, 101):
-        server.succeeded(0, server.begin(0), latency / 1000)
+        succeeded(server, 0, server.begin(0), latency / 1000)
     server.failed(0, server.begin(0), "x" * 1000)
     server.begin(0)
     status = server.status(0)
@@ -211,7 +214,7 @@ def test_status_of_a_server_that_was_never_asked() -> None:
 def test_only_the_last_latencies_count() -> None:
     server = make()
     for latency in [9.0] * 1000 + [0.5] * LATENCIES:
-        server.succeeded(0, server.begin(0), latency)
+        succeeded(server, 0, server.begin(0), latency)
     assert server.status(0).p95 == 0.5
 
 
