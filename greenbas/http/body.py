@@ -81,6 +81,7 @@ class Body:
         Args:
             move: called with the client's stream, and how many bytes of the body have not arrived. It takes at most so
                 many and returns how many, 0 at the end of the stream, and raises BlockingIOError while there are none.
+                With any other exception the body and the connection end.
 
         Returns:
             What `move` has returned; 0 without a call where the body is to be read here: it has no length, bytes of it
@@ -102,6 +103,10 @@ class Body:
             except BlockingIOError:
                 self._await(stream.wait_readable)
                 continue
+            except BaseException:
+                # How many it has taken before that nobody knows.
+                self._give_up(IncompleteBody(f"whoever took the body has failed after {message.received} bytes"))
+                raise
             if not count:
                 self._reader.eof()
                 raise message.error or IncompleteBody("the peer closed")

@@ -89,7 +89,7 @@ class RequestReader:
         return b"" if buffer == b"\r" or self.finished else buffer
 
     def skip(self, count: int) -> None:
-        """Somebody else has taken `count` bytes of the body from the connection; it has a length, and this is within."""
+        """Somebody else has taken `count` bytes of the body off the connection; it has a length, and they are within."""
         message = self._open
         assert message is not None and message.length is not None
         message.received += count

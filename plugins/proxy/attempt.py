@@ -11,6 +11,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from greenbas_plugins.proxy.departure import SMALL
 from greenbas_plugins.proxy.failure import BadGateway, ClientGone
 from greenbas_plugins.proxy.mounted import header_lines
 from greenbas_plugins.proxy.upload import Upload
@@ -60,27 +61,18 @@ def attempt(exchange: Exchange, upstream: Upstream, fresh: bool) -> Incoming:
             connection.close()
             raise ClientGone
     exchange.connection = connection
-    stream = connection.stream
-    message = request.message
-    settings = exchange.settings
-    bare = message.chunks is None and message.method not in WITH_BODY
-    data = head + b"\r\n" if bare else _framed(exchange, head)
-    sent = stream.try_send(data)
-    if sent < len(data):
-        stream.write(memoryview(data)[sent:], settings.idle_timeout)
-    exchange.started = started = time.monotonic()
-    if exchange.body is None:
-        exchange.upload = Upload(exchange, waits=message.expects_continue)
-    else:
-        exchange.deadline = started + settings.first_byte_timeout
-    heads = exchange.proxy.heads
-    incoming = connection.read_head(heads, settings.max_head)
+    turn = _send(exchange, connection, head)
+    started = exchange.started
+    heads, most = exchange.proxy.heads, exchange.settings.max_head
+    incoming = connection.read_head(heads, most)
+    if exchange.proxy.departures.left <= turn:
+        raise BadGateway("it has answered before it was asked")
     interim = 0
     while incoming.status < 200 and incoming.status != SWITCHING:
         if (interim := interim + 1) > INTERIM:
             raise BadGateway(f"it sent more than {INTERIM} interim responses")
         _pass_on(exchange, incoming)
-        incoming = connection.read_head(heads, settings.max_head)
+        incoming = connection.read_head(heads, most)
     exchange.deadline = math.inf
     exchange.awaits_head = False
     now = time.monotonic()
@@ -108,6 +100,23 @@ def may_repeat(
     if connection.heard or sent > exchange.settings.retries:
         return False
     return exchange.request.method in IDEMPOTENT and exchange.body is not None
+
+
+def _send(exchange: Exchange, connection: BackendConnection, head: bytes) -> int:
+    # Returns the turn of the departures with which it leaves; -1 when it has left.
+    message, turn = exchange.request.message, -1
+    bare = message.chunks is None and message.method not in WITH_BODY
+    data = head + b"\r\n" if bare else _framed(exchange, head)
+    if exchange.body is not None and len(data) <= SMALL:
+        turn = exchange.proxy.departures.send(connection.stream, data)
+    else:
+        connection.stream.write(data, exchange.settings.idle_timeout)
+    exchange.started = time.monotonic()
+    if exchange.body is None:
+        exchange.upload = Upload(exchange, waits=message.expects_continue)
+    else:
+        exchange.deadline = exchange.started + exchange.settings.first_byte_timeout
+    return turn
 
 
 def _framed(exchange: Exchange, head: bytes) -> bytes:

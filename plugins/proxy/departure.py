@@ -20,26 +20,36 @@ SMALL = 16 * 1024  # bytes; what is larger does not care
 
 
 class Departures:
-    """What is to be sent at the end of this turn of the loop; one for each proxy."""
+    """What is to be sent at the end of this turn of the loop; one for each proxy.
 
-    __slots__ = ("_waiting",)
+    Attributes:
+        left: how many turns are over in which something was to be sent.
+    """
+
+    __slots__ = ("_waiting", "left")
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Stream, bytes]] = []
+        self.left = 0
 
-    def send(self, stream: Stream, data: bytes) -> None:
+    def send(self, stream: Stream, data: bytes) -> int:
         """Send `data` soon; whoever reads from the stream hears of it when that fails.
 
         Args:
             stream: nobody writes to it until the peer has answered.
             data: at most `SMALL` bytes.
+
+        Returns:
+            What `left` is above once it has gone.
         """
         if not self._waiting:
             get_hub().loop.run_callback(self._leave)
         self._waiting.append((stream, data))
+        return self.left
 
     def _leave(self) -> None:
         waiting, self._waiting = self._waiting, []
+        self.left += 1
         for stream, data in waiting:
             with suppress(NetError):  # a connection that broke, or was given up: its reader is told by itself
                 sent = stream.try_send(data)

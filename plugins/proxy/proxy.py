@@ -15,6 +15,7 @@ from greenbas import Request, Response, spawn
 from greenbas.errors import RemoteProtocolError
 from greenbas_plugins.proxy.balance import cookie_value
 from greenbas_plugins.proxy.check import check
+from greenbas_plugins.proxy.departure import Departures
 from greenbas_plugins.proxy.exchange import Exchange
 from greenbas_plugins.proxy.healthstatus import HealthStatus
 from greenbas_plugins.proxy.hooks import ModifyResponse, OnError
@@ -70,6 +71,7 @@ class Proxy:
         self.on_error = on_error
         self.is_keyed = settings.balance in ("client", "cookie")
         self.heads = IncomingHeads()
+        self.departures = Departures()
         self.tunnels: set[Tunnel] = set()
         shortest = min(settings.first_byte_timeout, settings.idle_timeout, settings.keepalive or 1.0)
         self.watch = Watch(self._pools, shortest)

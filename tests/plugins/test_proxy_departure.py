@@ -8,7 +8,10 @@ from collections.abc import Iterator
 import gevent
 import pytest
 from leaks import nothing_left
+from proxies import OK, proxied
+from scripted import scripted
 from tlspairs import sockets
+from web import get
 
 from greenbas.errors import NetError
 from greenbas.net import Stream
@@ -74,3 +77,13 @@ def test_a_peer_that_goes_while_it_waits() -> None:
             while one.read(timeout=5):
                 pass
             one.write(b"x")
+
+
+def test_an_answer_that_comes_before_its_question(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The head would follow on a connection that may be another request's by then."""
+    monkeypatch.setattr(Departures, "_leave", lambda self: None)  # a turn that does not end
+    with scripted(lambda conversation: conversation.send(OK)) as backend, proxied(backend.port) as server:
+        assert get(server, "/app/").status == 502
+    assert "it has answered before it was asked" in caplog.text
