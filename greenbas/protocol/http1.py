@@ -89,7 +89,7 @@ class RequestReader:
         return b"" if buffer == b"\r" or self.finished else buffer
 
     def skip(self, count: int) -> None:
-        """Somebody else has taken `count` bytes of the body off the connection; it has a length, and they are within."""
+        """Somebody else has taken `count` bytes of the open body, whose length is known, off the connection."""
         message = self._open
         assert message is not None and message.length is not None
         message.received += count
