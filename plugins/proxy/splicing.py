@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from greenbas import Request
-from greenbas.dispatcher import close_fd
 from greenbas.errors import NetError, SocketClosed
 from greenbas.net import Stream
+from greenbas_plugins.proxy.pipe import Pipe
 
 if TYPE_CHECKING:
     from greenbas_plugins.proxy.body import IncomingBody
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["splice", "splice_up"]
 
-# Bytes that the pipe holds. The kernel gives a user 64 MiB in all pipes before it makes new ones small.
-PIPE_SIZE = 256 * 1024
 WRITE_TIMEOUT = 30.0  # seconds in which a slow client has to take at least something
 _FLAGS = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK if hasattr(os, "SPLICE_F_MOVE") else 0
 
@@ -44,23 +43,19 @@ def splice(exchange: Exchange, body: IncomingBody, client: Stream) -> int:
     if client.secure or connection.stream.secure or connection.buffer or not _FLAGS:
         return 0
     source, moved = connection.stream, 0
-    if (pipe := _pipe()) is None:
-        return 0
-    outlet, inlet = pipe
-    before = client.claim_writing()
     try:
+        pipe = Pipe()
+    except OSError:
+        return 0  # no descriptors are left: it goes another way
+    with pipe, _writing(client):
         while body.left:
-            count = _fill(exchange, source, inlet, body.left)
+            count = _fill(exchange, source, pipe, body.left)
             if not count:
                 break
-            _empty(outlet, client, count, WRITE_TIMEOUT)
+            _empty(pipe, client, count, WRITE_TIMEOUT)
             body.moved(count)
             moved += count
             client.took(count)
-    finally:
-        client.release_writing(before)
-        close_fd(outlet)
-        close_fd(inlet)
     return moved
 
 
@@ -78,54 +73,50 @@ def splice_up(request: Request, backend: Stream, timeout: float) -> BaseExceptio
     Raises:
         BodyTimeout, IncompleteBody: the client's fault.
     """
-    if backend.secure or not _FLAGS or (pipe := _pipe()) is None:
+    if backend.secure or not _FLAGS:
         return None
-    outlet, inlet = pipe
+    try:
+        pipe = Pipe()
+    except OSError:
+        return None
     failure: BaseException | None = None
 
     def move(client: Stream, left: int) -> int:
         nonlocal failure
         try:
-            count = os.splice(client.sock.fileno(), inlet, min(left, PIPE_SIZE), flags=_FLAGS)
+            count = os.splice(client.sock.fileno(), pipe.inlet, min(left, pipe.size), flags=_FLAGS)
         except BlockingIOError:
             raise
         except OSError:
             return 0
         try:
-            _empty(outlet, backend, count, timeout)
+            _empty(pipe, backend, count, timeout)
             backend.took(count)
         except BaseException as error:  # also of being killed: what has been taken has to be told first
             failure = error
         return count
 
-    before = backend.claim_writing()
-    try:
+    with pipe, _writing(backend):
         while failure is None and request.stream.take_by(move):
             pass
-    finally:
-        backend.release_writing(before)
-        close_fd(outlet)
-        close_fd(inlet)
     return failure
 
 
-def _pipe() -> tuple[int, int] | None:
+@contextmanager
+def _writing(stream: Stream) -> Iterator[None]:
+    # Nobody else's bytes go in between.
+    before = stream.claim_writing()
     try:
-        outlet, inlet = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None  # no descriptors are left: it goes another way
-    try:
-        fcntl.fcntl(inlet, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-    except OSError:
-        pass  # this user has many pipes already: 64 KiB do as well
-    return outlet, inlet
+        yield
+    finally:
+        stream.release_writing(before)
 
 
-def _fill(exchange: Exchange, source: Stream, inlet: int, most: int) -> int:
+def _fill(exchange: Exchange, source: Stream, pipe: Pipe, most: int) -> int:
     # Bytes that are in the pipe now; 0 when the backend has ended or failed.
     while True:
         try:
-            return os.splice(source.sock.fileno(), inlet, min(most, PIPE_SIZE), flags=_FLAGS)
+            return os.splice(source.sock.fileno(), pipe.inlet, min(most, pipe.size), flags=_FLAGS)
         except BlockingIOError:
             exchange.deadline = time.monotonic() + exchange.settings.idle_timeout
             try:
@@ -137,10 +128,10 @@ def _fill(exchange: Exchange, source: Stream, inlet: int, most: int) -> int:
             return 0
 
 
-def _empty(outlet: int, target: Stream, count: int, timeout: float) -> None:
+def _empty(pipe: Pipe, target: Stream, count: int, timeout: float) -> None:
     while count:
         try:
-            count -= os.splice(outlet, target.sock.fileno(), count, flags=_FLAGS)
+            count -= os.splice(pipe.outlet, target.sock.fileno(), count, flags=_FLAGS)
         except BlockingIOError:
             target.wait_writable(timeout)
         except OSError as error:
