@@ -7,6 +7,7 @@ cut short in the middle is a failure. Nothing here reads a clock; `now` is in se
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 
 from greenbas.errors import SettingError
@@ -20,6 +21,7 @@ MAX_WHY = 200  # characters of the last error; it may quote what the server sent
 FOREVER = float("inf")
 
 _DEFAULTS = HealthSettings()
+_log = logging.getLogger("greenbas.proxy")
 
 
 class Health:
@@ -216,8 +218,12 @@ class Health:
     # The states.
 
     def _enter(self, state: State) -> None:
-        self.state = state
+        before, self.state = self.state, state
         self.epoch += 1
+        if state is State.UP:
+            _log.warning("%s is up again", self.name)
+        elif before is State.UP:
+            _log.warning("%s is left alone for now: %s", self.name, self.last_error)
 
     def _recover(self) -> None:
         self._enter(State.UP)

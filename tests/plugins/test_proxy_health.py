@@ -261,3 +261,21 @@ def test_whatever_happens_the_counts_are_right_and_it_comes_back(script: list[st
     assert server.ready(play.now)
     play.step("ok")
     assert server.state is State.UP
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (["fail", "fail"], []),
+        (["fail", "fail", "fail"], ["left alone for now: connection refused"]),
+        (["fail", "fail", "fail", 2, "fail", 4, "fail"], ["left alone for now: connection refused"]),  # once
+        (["fail", "fail", "fail", 2, "ok"], ["left alone for now: connection refused", "up again"]),
+        (["miss", "miss", "miss", "pass", "pass"], ["left alone for now: no answer", "up again"]),
+        (["fail", "fail", "fail", "miss", "miss", "miss"], ["left alone for now: connection refused"]),
+    ],
+)
+def test_the_log_tells_when_a_server_goes_and_comes_back(
+    script: list[str | float], told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    Play(make()).run(script)
+    assert caplog.messages == [f"http://one is {one}" for one in told]
