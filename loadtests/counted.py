@@ -5,23 +5,51 @@ Such a client prints a JSON object: what it has counted, in how many seconds, an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
 from cores import Cores, pinned
-from process import Running, environment, group_cpu
+from process import Running, ServerFailed, environment, free_port, group_cpu, running
 from score import Cell
 from table import render
 from wrk import Measurement
 
-__all__ = ["WARM_UP_SECONDS", "alternate", "counted_table", "result", "run_client"]
+__all__ = ["WARM_UP_SECONDS", "all_running", "alternate", "counted_table", "result", "run_client"]
 
 WARM_UP_SECONDS = 1.0
 PATIENCE = 30  # seconds for a client to start and to say what it has found
 
 Measure = Callable[[Running, float], Measurement | str]
+
+
+@contextlib.contextmanager
+def all_running(
+    cells: Mapping[str, Cell], scratch: Path, cores: Cores, command: Callable[[str, int], Sequence[str]]
+) -> Iterator[list[Running]]:
+    """The servers that run; why the others do not is noted in their cells.
+
+    Args:
+        cells: by the servers' names; those that are known to be absent are not started.
+        scratch: an empty folder.
+        cores: they get the server's.
+        command: that of a server, by its name and its port.
+    """
+    with contextlib.ExitStack() as stack:
+        started = []
+        for name, cell in cells.items():
+            if cell.absent:
+                continue
+            port = free_port()
+            server = running(name, command(name, port), port=port, scratch=scratch, core=cores.server)
+            try:
+                started.append(stack.enter_context(server))
+            except ServerFailed as error:
+                cell.broken = str(error)
+        yield started
 
 
 def alternate(cells: Mapping[str, Cell], started: Sequence[Running], rounds: int, seconds: float, run: Measure) -> None:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cores import Cores
-from counted import alternate, counted_table, run_client
+from counted import all_running, alternate, counted_table, run_client
 from peers import serve_app
-from process import HERE, Running, ServerFailed, free_port, running
+from process import HERE, Running
 from score import Cell
 from works import Goal
 from wrk import Measurement
@@ -54,18 +54,10 @@ def measure_digest(work: DigestWork, rounds: int, seconds: int, cores: Cores) ->
 @contextlib.contextmanager
 def servers(cells: dict[str, Cell], cores: Cores) -> Iterator[list[Running]]:
     """Those that run."""
-    with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greenbas-digest-")))
-        started = []
-        for name, cell in cells.items():
-            port = free_port()
-            command = serve_app(APPS[name], port)
-            try:
-                started.append(
-                    stack.enter_context(running(name, command, port=port, scratch=scratch, core=cores.server))
-                )
-            except ServerFailed as error:
-                cell.broken = str(error)
+    with (
+        tempfile.TemporaryDirectory(prefix="greenbas-digest-") as scratch,
+        all_running(cells, Path(scratch), cores, lambda name, port: serve_app(APPS[name], port)) as started,
+    ):
         yield started
 
 

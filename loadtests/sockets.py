@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cores import Cores
-from counted import alternate, counted_table, run_client
-from process import HERE, Running, ServerFailed, free_port, running
+from counted import all_running, alternate, counted_table, run_client
+from process import HERE, Running, free_port
 from score import Cell
 from works import Goal
 from wrk import Measurement
@@ -99,22 +99,16 @@ def measure_sockets(work: SocketWork, rounds: int, seconds: float, cores: Cores)
 @contextlib.contextmanager
 def servers(work: SocketWork, cells: dict[str, Cell], peer: Path, target: int, cores: Cores) -> Iterator[list[Running]]:
     """Those that run; why the others do not is noted in their cells. Only one at a time gets anything to do."""
-    with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greenbas-sockets-")))
-        started = []
-        for name, cell in cells.items():
-            port = free_port()
-            ports = [str(port), str(target)] if work.kind == "proxy" else [str(port)]
-            python = [sys.executable, str(HERE / "apps" / "sockserver.py"), name, work.kind]
-            command = [str(peer)] if name == work.peer else python
-            try:
-                started.append(
-                    stack.enter_context(
-                        running(name, [*command, *ports], port=port, scratch=scratch, core=cores.server)
-                    )
-                )
-            except ServerFailed as error:
-                cell.broken = str(error)
+
+    def command(name: str, port: int) -> list[str]:
+        ports = [str(port), str(target)] if work.kind == "proxy" else [str(port)]
+        python = [sys.executable, str(HERE / "apps" / "sockserver.py"), name, work.kind]
+        return [*([str(peer)] if name == work.peer else python), *ports]
+
+    with (
+        tempfile.TemporaryDirectory(prefix="greenbas-sockets-") as scratch,
+        all_running(cells, Path(scratch), cores, command) as started,
+    ):
         yield started
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cores import Cores
-from counted import alternate, counted_table, run_client
-from process import HERE, Running, ServerFailed, environment, free_port, running
+from counted import all_running, alternate, counted_table, run_client
+from process import HERE, Running, environment
 from score import Cell
 from works import Goal
 from wrk import Measurement
@@ -57,17 +57,12 @@ def servers(cells: dict[str, Cell], cores: Cores) -> Iterator[tuple[list[Running
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greenbas-tls-")))
         cert, key = make_certificate(scratch)
-        started = []
-        for name, cell in cells.items():
-            port = free_port()
-            command = [sys.executable, str(HERE / "apps" / "tlsecho.py"), name, str(port), str(cert), str(key)]
-            try:
-                started.append(
-                    stack.enter_context(running(name, command, port=port, scratch=scratch, core=cores.server))
-                )
-            except ServerFailed as error:
-                cell.broken = str(error)
-        yield started, cert
+        program = str(HERE / "apps" / "tlsecho.py")
+
+        def command(name: str, port: int) -> list[str]:
+            return [sys.executable, program, name, str(port), str(cert), str(key)]
+
+        yield stack.enter_context(all_running(cells, scratch, cores, command)), cert
 
 
 def make_certificate(scratch: Path) -> tuple[Path, Path]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cores import Cores
-from counted import alternate, counted_table, run_client
-from process import HERE, Running, ServerFailed, free_port, running
+from counted import all_running, alternate, counted_table, run_client
+from process import HERE, Running
 from score import Cell
 from works import Goal
 from wrk import Measurement
@@ -55,21 +55,13 @@ def measure_ws(work: WsWork, rounds: int, seconds: int, cores: Cores) -> list[Ce
 @contextlib.contextmanager
 def servers(cells: dict[str, Cell], cores: Cores) -> Iterator[list[Running]]:
     """Those that run; why the others do not is noted in their cells."""
-    with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greenbas-ws-")))
-        started = []
-        for name, cell in cells.items():
-            if reason := missing(name):
-                cell.absent = reason
-                continue
-            port = free_port()
-            command = [sys.executable, str(HERE / "apps" / "wsserver.py"), name, str(port)]
-            try:
-                started.append(
-                    stack.enter_context(running(name, command, port=port, scratch=scratch, core=cores.server))
-                )
-            except ServerFailed as error:
-                cell.broken = str(error)
+    for name, cell in cells.items():
+        cell.absent = missing(name)
+    program = str(HERE / "apps" / "wsserver.py")
+    with (
+        tempfile.TemporaryDirectory(prefix="greenbas-ws-") as scratch,
+        all_running(cells, Path(scratch), cores, lambda *what: [sys.executable, program, *map(str, what)]) as started,
+    ):
         yield started
 
 

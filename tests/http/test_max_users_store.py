@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import gevent
 import pytest
-from launch import ROOT, free_port, wait_for_listener
-from sessionstores import KINDS, empty_store, redis_process
+from sessionstores import KINDS, empty_store, process, redis_process
 from support import wait_until
 from web import Answer, Client, get, head
 
@@ -56,28 +52,12 @@ CLIENTS = 8
 ROUNDS = 5  # a race that is there loses most of them
 
 
-@contextmanager
-def process(url: str) -> Iterator[int]:
-    """A server in a process of its own; yields its port."""
-    port = free_port()
-    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(port), url]
-    program = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        wait_for_listener(program, port)
-        yield port
-        program.terminate()
-        assert program.wait(10) == 0
-    finally:
-        program.kill()
-        program.wait()
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def ports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[int]]:
     """Of two processes with one store, if they can share it. They stay; so each test has users of its own."""
     url = empty_store(request.param, request, tmp_path_factory.mktemp("store"))
     with ExitStack() as stack:
-        jobs = [gevent.spawn(stack.enter_context, process(url)) for _ in range(1 if url == "memory" else 2)]
+        jobs = [gevent.spawn(stack.enter_context, process(PROGRAM, url)) for _ in range(1 if url == "memory" else 2)]
         gevent.joinall(jobs, raise_error=True)
         yield [job.value for job in jobs]
 

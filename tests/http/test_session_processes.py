@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import gevent
 import pytest
-from launch import ROOT, free_port, wait_for_listener
-from sessionstores import redis_process, shared_url
+from sessionstores import process, redis_process, shared_url
 from web import Answer, Client, get, head
 
 __all__ = ["redis_process", "shared_url"]  # fixtures
@@ -53,27 +49,11 @@ PROGRAM = """
 WRITERS, WRITES = 8, 25  # clients at each process, and what each of them writes
 
 
-@contextmanager
-def process(url: str) -> Iterator[int]:
-    """A server in a process of its own; yields its port."""
-    port = free_port()
-    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(port), url]
-    program = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    try:
-        wait_for_listener(program, port)
-        yield port
-        program.terminate()
-        assert program.wait(10) == 0
-    finally:
-        program.kill()
-        program.wait()
-
-
 @pytest.fixture
 def ports(shared_url: str) -> Iterator[tuple[int, int]]:
     with ExitStack() as stack:
         # Both at once: both make the tables, if there are any.
-        jobs = [gevent.spawn(stack.enter_context, process(shared_url)) for _ in range(2)]
+        jobs = [gevent.spawn(stack.enter_context, process(PROGRAM, shared_url)) for _ in range(2)]
         gevent.joinall(jobs, raise_error=True)
         yield jobs[0].value, jobs[1].value
 

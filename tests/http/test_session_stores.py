@@ -17,7 +17,7 @@ import leaks
 import pytest
 from programs import run_program
 from redisserver import RedisServer
-from sessionstores import redis_process, shared_url, store_url
+from sessionstores import opened, redis_process, shared_url, store_url
 from support import wait_until
 
 from greenbas.errors import SettingError, StoreUnavailable
@@ -35,17 +35,6 @@ ANN, BOB = SessionUser("ann", "form", "x"), SessionUser("bob")
 def store(store_url: str) -> Iterator[SessionStore]:
     with opened(store_url) as store:
         yield store
-
-
-@contextlib.contextmanager
-def opened(url: str) -> Iterator[SessionStore]:
-    """A store that is open for a block."""
-    store = make_store(StoreUrl(url), 2000, lambda values: None)
-    store.open()
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def add(store: SessionStore, token: str = "t", idle: float = 60, life: float = math.inf, **values: Any) -> Record:

@@ -7,7 +7,7 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +15,16 @@ import gevent
 import pytest
 import redis
 from redisserver import RedisServer, redis_server
-from sessionstores import redis_process, shared_url
+from sessionstores import opened, redis_process, shared_url
 from support import wait_until
 
 from greenbas.errors import StoreUnavailable
-from greenbas.http.stores import Quota, Record, SessionStore, SessionUser, StoreUrl, make_store
+from greenbas.http.stores import Quota, Record, SessionStore, SessionUser
 from greenbas.http.stores.redis import RedisStore
 
 __all__ = ["redis_process", "shared_url"]  # fixtures
 
 ANN = SessionUser("ann")
-
-
-@contextlib.contextmanager
-def opened(url: str) -> Iterator[SessionStore]:
-    """A store that is open for a block."""
-    store = make_store(StoreUrl(url), 2000, lambda values: None)
-    store.open()
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def add(store: SessionStore, token: str, **values: Any) -> Record:
