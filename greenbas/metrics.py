@@ -102,7 +102,6 @@ class Metrics:
         """
         now = time.monotonic()
         service, table, workers = self.server.service, self.server.service.table, self.server.service.workers
-        watchdog = self.server.watchdog
         rows = [(*key, row) for key, row in self._rows.items() if row.requests]
         return {
             "uptime": round(now - self._started, 3),
@@ -119,24 +118,13 @@ class Metrics:
             },
             "workers": {"active": workers.active, "idle": workers.idle, "limit": workers.limit},
             "queue": {"length": workers.queued, "limit": workers.queue_length},
-            "requests": {
-                "total": service.counters.requests,
-                "errors": sum(row.errors for _, _, row in rows),
-                "per_second": self._clock.rate(service.counters.requests, now, RECENT),
-                "per_second_minute": self._clock.rate(service.counters.requests, now, MINUTE),
-                "statuses": {name: sum(row.statuses[i] for *_, row in rows) for i, name in enumerate(_CLASSES)},
-            },
+            "requests": self._requests(now),
             "refused": service.counters.refused,
             "tls": {
                 "handshakes": service.counters.handshakes,
                 "failed": dict(service.counters.handshakes_failed),
             },
-            "hub": {
-                "lag": round(self._clock.lag, 6),
-                "lag_max": round(self._clock.worst_lag(), 6),
-                "blocked": watchdog.blocked if watchdog is not None else 0,
-                "blocked_seconds": round(watchdog.blocked_seconds, 3) if watchdog is not None else 0.0,
-            },
+            "hub": self._hub(),
             "failures": self.server.site.failures,
             "memory": {"rss": _resident()},
             "descriptors": {"open": _descriptors(), "limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0]},
@@ -149,6 +137,26 @@ class Metrics:
                 for directory in self.server.root.walk()
                 for row in directory.report()
             ],
+        }
+
+    def _requests(self, now: float) -> dict[str, Any]:
+        total = self.server.service.counters.requests
+        rows = list(self._rows.values())
+        return {
+            "total": total,
+            "errors": sum(row.errors for row in rows),
+            "per_second": self._clock.rate(total, now, RECENT),
+            "per_second_minute": self._clock.rate(total, now, MINUTE),
+            "statuses": {name: sum(row.statuses[i] for row in rows) for i, name in enumerate(_CLASSES)},
+        }
+
+    def _hub(self) -> dict[str, Any]:
+        watchdog = self.server.watchdog
+        return {
+            "lag": round(self._clock.lag, 6),
+            "lag_max": round(self._clock.worst_lag(), 6),
+            "blocked": watchdog.blocked if watchdog is not None else 0,
+            "blocked_seconds": round(watchdog.blocked_seconds, 3) if watchdog is not None else 0.0,
         }
 
     def _timed(self, inner: Any) -> Any:

@@ -9,7 +9,8 @@ from greenbas.http import Request, Session
 
 __all__ = ["Cookieless"]
 
-LIMIT = 20_000  # programs that are remembered; some 8 MB. The session of one that is forgotten ends by itself.
+LIMIT = 20_000  # programs that are remembered; some 10 MB. The session of one that is forgotten ends by itself.
+MAX_AGENT = 200  # characters of a User-Agent that tell programs apart; a head has room for thousands
 
 
 @dataclass(slots=True)
@@ -67,4 +68,4 @@ def _program(request: Request, name: str) -> tuple[str, str, str] | None:
     agent = request.header("user-agent") or ""
     if agent.startswith("Mozilla/") or request.header("cookie") is not None:
         return None
-    return name, request.peername()[0], agent
+    return name, request.peername()[0], agent[:MAX_AGENT]

@@ -44,6 +44,7 @@ _GLIMPSES = 4096
 # that come to the parser's callback as they are.
 _DIGEST = b"\r\nAuthorization: Digest "
 _VISIBLE = bytes(range(0x20, 0x7F))
+Cut = tuple[bytes, bytes, int]  # a section without its digest, that, and its place among the fields
 _UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _STEPPED_OVER = bytes(16 * 1024)
 
@@ -101,12 +102,13 @@ class HeadParser:
             self._check_sizes(head, line)
         raw = head[end:]
         section = self._known.get(raw)
+        cut = None
         if section is None and (cut := _cut_digest(raw)) is not None:
             section = self._with_digest(*cut)
         if section is not None and len(line) == 3 and line[0] in _METHODS and line[2] == b"HTTP/1.1":
             message = Message(_METHODS[line[0]], line[1], section)
         else:
-            message = self._parse_anew(head, raw, line)
+            message = self._parse_anew(head, raw, line, cut)
         target = message.target
         path, mark, query = target.partition(b"?")
         if path[:1] == b"/" and len(path) < _REMEMBERED_PATH and not (mark and BAD_QUERY.search(query)):
@@ -115,7 +117,7 @@ class HeadParser:
             self._take_target(message)
         return message
 
-    def _parse_anew(self, head: bytes, raw: bytes, line: list[bytes]) -> Message:
+    def _parse_anew(self, head: bytes, raw: bytes, line: list[bytes], cut: Cut | None) -> Message:
         http11 = _check_request_line(line)
         fields, upgrade = self._fields_of(head)
         try:
@@ -129,7 +131,6 @@ class HeadParser:
             if not _UNUSUAL.isdisjoint(section.last):
                 self._take_unusual(message, upgrade)
             elif http11 and len(raw) <= _REMEMBERED_SECTION:
-                cut = _cut_digest(raw)
                 if cut is None:
                     self._remember(raw, section)
                 elif section.count(b"authorization") == 1:
@@ -251,8 +252,8 @@ class HeadParser:
         self._parser = httptools.HttpRequestParser(self)
 
 
-def _cut_digest(raw: bytes) -> tuple[bytes, bytes, int] | None:
-    # A section without its digest, that, and its place; None when it has none, or one that needs the parser.
+def _cut_digest(raw: bytes) -> Cut | None:
+    # None when it has no digest, or one that needs the parser.
     start = raw.find(_DIGEST)
     if start < 0:
         return None

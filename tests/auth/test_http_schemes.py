@@ -332,6 +332,14 @@ def test_sessions_of_basic_are_those_of_one_program_each(server: Server) -> None
     assert len(server.sessions()) == 4
 
 
+def test_programs_are_told_apart_by_the_beginning_of_a_long_name(server: Server) -> None:
+    """What is remembered of each is bounded, whatever it calls itself."""
+    protect(server, type="basic")
+    for end in ("a", "b"):
+        assert get(server, "/private/", basic("ann", "secret"), f"User-Agent: {'x' * 5000}{end}").status == 200
+    assert len(server.sessions()) == 1
+
+
 def test_a_session_of_basic_whose_cookie_came_back_belongs_to_who_has_it(server: Server) -> None:
     protect(server, type="basic")
     ann = basic("ann", "secret")
